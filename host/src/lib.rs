@@ -1,1 +1,6 @@
+//! A load balancer whose decisions are WebAssembly. Modules stand in the order in which a request meets them.
 
+pub mod backend;
+pub mod config;
+pub mod http;
+pub mod log;

@@ -1,0 +1,3 @@
+//! `lb.toml`: read, checked, and resolved into [`model::Config`].
+
+pub mod model;

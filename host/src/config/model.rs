@@ -1,0 +1,367 @@
+//! The configuration as the rest of the program sees it: checked, defaults filled in, and every name
+//! replaced by an index. Behind this module nothing is looked up by name.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes in the text of `lb.toml`, so that what is found wrong later (a policy's setting, say) can still
+/// be pointed at.
+pub type Span = Range<usize>;
+
+/// Everything that `lb.toml` says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[global]`.
+    pub global: Global,
+    /// `[frontends.*]`, in the order of the file.
+    pub frontends: Vec<Frontend>,
+    /// `[backends.*]`, in the order of the file.
+    pub backends: Vec<Backend>,
+}
+
+/// `[global]`: what holds for the process.
+#[derive(Debug, Clone)]
+pub struct Global {
+    /// Worker threads; at least 1.
+    pub nbthread: usize,
+    /// Client connections held at once; past it accepting pauses. `None`: no limit but the process's own.
+    pub maxconn: Option<u32>,
+    /// Where the process's own messages go, and the logs of every proxy that says `log = "global"`.
+    pub log: Vec<LogTarget>,
+    /// How long a drain may take before what is left is cut off. `None`: as long as it takes.
+    pub hard_stop_after: Option<Duration>,
+    /// Sizes and bounds.
+    pub tune: Tune,
+}
+
+/// `[global] tune`: sizes and bounds.
+#[derive(Debug, Clone)]
+pub struct Tune {
+    /// The largest message head, in bytes; also the size of a connection's buffers.
+    pub bufsize: usize,
+    /// The most header lines in a head.
+    pub maxhdr: usize,
+    /// The most idle connections that a worker keeps to one server.
+    pub pool_max_idle: usize,
+    /// How long an idle connection to a server is kept.
+    pub pool_idle_timeout: Duration,
+}
+
+/// `[frontends.NAME]`: where clients come in.
+#[derive(Debug, Clone)]
+pub struct Frontend {
+    /// Its name, for logs.
+    pub name: Arc<str>,
+    /// Where it listens; a port range is one entry a port.
+    pub bind: Vec<Bind>,
+    /// Connections held at once over all its listeners; past it accepting pauses.
+    pub maxconn: Option<u32>,
+    /// The length of the kernel's queue of connections not yet accepted.
+    pub backlog: u32,
+    /// The backend that serves it: an index into [`Config::backends`].
+    pub default_backend: usize,
+    /// Whether, and how, servers are told the client's address.
+    pub forwardfor: Option<ForwardFor>,
+    /// Where its exchanges are logged.
+    pub log: Vec<LogTarget>,
+    /// Whether exchanges are logged in HAProxy's HTTP format; otherwise only the connection's ends are named.
+    pub httplog: bool,
+    /// Whether a connection that carried no data goes unlogged.
+    pub dontlognull: bool,
+    /// Its timeouts.
+    pub timeout: ClientTimeouts,
+}
+
+/// One listening socket.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Bind {
+    /// The address.
+    pub address: BindAddress,
+    /// Connections held at once on this listener; past it accepting pauses on it.
+    pub maxconn: Option<u32>,
+}
+
+/// What a listener is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum BindAddress {
+    /// An address and a port; port 0 lets the kernel choose.
+    Tcp(SocketAddr),
+    /// A Unix socket at this path.
+    Unix(PathBuf),
+    /// A listening socket inherited from the parent process, by its file descriptor.
+    Fd(i32),
+}
+
+/// `forwardfor`: an `x-forwarded-for` line with the client's address, after any that are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardFor {
+    /// No line for clients of these networks.
+    pub except: Vec<Network>,
+    /// The header's name, in lower case.
+    pub header: String,
+    /// No line where the request carries one already.
+    pub if_none: bool,
+}
+
+/// An address and a prefix length, as in `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// The address; bits past the prefix are 0.
+    pub address: IpAddr,
+    /// The prefix's length in bits.
+    pub prefix: u8,
+}
+
+/// How long to wait for a client. `None`: for ever.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClientTimeouts {
+    /// Inactivity of the client's side.
+    pub client: Option<Duration>,
+    /// A whole request head, from its first byte (or from the accept).
+    pub http_request: Option<Duration>,
+    /// The wait for the next request's first byte.
+    pub http_keep_alive: Option<Duration>,
+}
+
+/// How long to wait for servers. `None`: for ever.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ServerTimeouts {
+    /// A connection to a server.
+    pub connect: Option<Duration>,
+    /// Inactivity of the server's side, the wait for its response head included.
+    pub server: Option<Duration>,
+    /// A place at a server that is full; falls back to `connect`.
+    pub queue: Option<Duration>,
+    /// Inactivity of both sides after an upgrade; falls back to the client's and the server's.
+    pub tunnel: Option<Duration>,
+    /// The answer to a health check, once connected; falls back to the check's interval in all.
+    pub check: Option<Duration>,
+}
+
+/// `[backends.NAME]`: servers, and who chooses among them.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// Its name, for logs.
+    pub name: Arc<str>,
+    /// Balancers, the first that picks wins; at least one.
+    pub balance: Vec<PolicySpec>,
+    /// Persistence, asked before any balancer.
+    pub persistence: Option<PolicySpec>,
+    /// The servers, in the order of the file.
+    pub servers: Vec<Server>,
+    /// What a health check asks.
+    pub check: CheckKind,
+    /// Whether, and how, servers are told the client's address, whatever the frontend says.
+    pub forwardfor: Option<ForwardFor>,
+    /// Connection attempts after the first.
+    pub retries: u32,
+    /// Whether the last retry, and a request bound to a server that is DOWN, may go to another server.
+    pub redispatch: bool,
+    /// Its timeouts.
+    pub timeout: ServerTimeouts,
+}
+
+/// A policy as a backend names it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicySpec {
+    /// Which component.
+    pub source: PolicySource,
+    /// Whether workers share one instance.
+    pub instances: Instances,
+    /// Settings as written, not yet held against the policy's `describe`.
+    pub settings: Vec<RawSetting>,
+    /// Where the policy is named.
+    pub span: Span,
+}
+
+/// Where a policy's component comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PolicySource {
+    /// One that is embedded in the program, by name.
+    BuiltIn(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// Who has an instance of a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Instances {
+    /// Each worker its own.
+    #[default]
+    PerWorker,
+    /// One for all workers, behind a lock.
+    Shared,
+}
+
+/// A policy's setting as it stands in `lb.toml`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawSetting {
+    /// Its key.
+    pub name: String,
+    /// Where the key stands.
+    pub name_span: Span,
+    /// Its value.
+    pub value: RawValue,
+    /// Where the value stands.
+    pub value_span: Span,
+}
+
+/// The value of a [`RawSetting`], by its TOML type.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RawValue {
+    /// A string.
+    Text(String),
+    /// An integer.
+    Integer(i64),
+    /// A float.
+    Number(f64),
+    /// A boolean.
+    Boolean(bool),
+    /// An array of strings.
+    Texts(Vec<String>),
+    /// Anything else; no policy can take it. Holds the name of its TOML type.
+    Other(&'static str),
+}
+
+/// `[[backends.NAME.servers]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Its name, unique in the backend.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub address: ServerAddress,
+    /// Its share of the traffic, 0 to 256; at 0 it takes persistent traffic only.
+    pub weight: u32,
+    /// Requests in flight at once over all workers; the excess queues.
+    pub maxconn: Option<u32>,
+    /// Whether it serves only where no other can.
+    pub backup: bool,
+    /// Whether it starts out of service.
+    pub disabled: bool,
+    /// Its health checks; `None`: it is always UP.
+    pub check: Option<Check>,
+    /// Its value for cookie persistence.
+    pub cookie: Option<String>,
+    /// Free pairs for policies, sorted by key.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Where a server listens, as configured; names are resolved while the program runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// An IP address and port.
+    Ip(SocketAddr),
+    /// A host name and a port.
+    Name(String, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// A server's health checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// The address to check, where it is not the server's own.
+    pub addr: Option<IpAddr>,
+    /// The port to check, where it is not the server's own.
+    pub port: Option<u16>,
+    /// Between two checks.
+    pub inter: Duration,
+    /// Between two checks while the state is in doubt.
+    pub fastinter: Duration,
+    /// Between two checks while DOWN.
+    pub downinter: Duration,
+    /// Failed checks in a row that take a server DOWN.
+    pub fall: u32,
+    /// Passed checks in a row that bring it UP.
+    pub rise: u32,
+}
+
+/// What a health check asks of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckKind {
+    /// That it accepts a connection.
+    Tcp,
+    /// That it answers a request well.
+    Http(HttpCheck),
+}
+
+/// `httpchk`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpCheck {
+    /// The method, in capitals.
+    pub method: String,
+    /// The request target.
+    pub uri: String,
+    /// `HTTP/1.0` or `HTTP/1.1`.
+    pub version: String,
+    /// Header lines, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Statuses that pass, as inclusive ranges.
+    pub expect: Vec<(u16, u16)>,
+}
+
+/// Where log lines go, and how they look.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LogTarget {
+    /// Where to.
+    pub destination: LogDestination,
+    /// In which framing.
+    pub format: LogFormat,
+    /// The syslog facility's number, 0 to 23.
+    pub facility: u8,
+    /// The least urgent level that is written.
+    pub level: LogLevel,
+    /// The syslog tag.
+    pub tag: String,
+    /// The most bytes of a line; longer ones are cut.
+    pub length: usize,
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LogDestination {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file, appended to.
+    File(PathBuf),
+    /// Syslog over UDP, to `host:port`.
+    Udp(String),
+    /// Syslog over a Unix datagram socket.
+    Unix(PathBuf),
+}
+
+/// How a log line is framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogFormat {
+    /// The bare message.
+    Raw,
+    /// `<PRI>Mmm dd hh:mm:ss host tag[pid]: ` before it.
+    Rfc3164,
+    /// `<PRI>1 TIMESTAMP host tag pid - - ` before it.
+    Rfc5424,
+    /// `<PRI>` before it.
+    Short,
+    /// `<LEVEL>` before it, as systemd reads it.
+    Priority,
+    /// `TIMESTAMP ` before it.
+    Timed,
+}
+
+/// Syslog's levels, most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum LogLevel {
+    Emerg,
+    Alert,
+    Crit,
+    Err,
+    Warning,
+    Notice,
+    Info,
+    Debug,
+}

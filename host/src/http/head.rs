@@ -1,0 +1,267 @@
+//! Message heads: the one form in which requests and responses are known between the client's side and
+//! the server's, whatever protocol they came by.
+//!
+//! A head owns its bytes and remembers where things stand in them, so that it can be refilled for the next
+//! message without an allocation, and handed to a policy without a copy. It does no I/O. What may stand in
+//! a head is decided in [`super::parse`].
+
+use std::ops::Range;
+
+/// A place in a head's bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Slice {
+    start: u32,
+    end: u32,
+}
+
+impl Slice {
+    /// The place of `part` in `whole`, of which it must be a slice.
+    pub(super) fn of(part: &[u8], whole: &[u8]) -> Slice {
+        let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+        debug_assert!(start + part.len() <= whole.len());
+        Slice { start: start as u32, end: (start + part.len()) as u32 }
+    }
+
+    /// The place between two offsets.
+    pub(super) fn between(range: Range<usize>) -> Slice {
+        Slice { start: range.start as u32, end: range.end as u32 }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A header line's place.
+#[derive(Debug, Clone, Copy)]
+pub struct Line {
+    pub(super) name: Slice,
+    pub(super) value: Slice,
+    /// Which header it is, where the data path must know.
+    pub known: Known,
+}
+
+/// Headers that the data path looks at; found once, when the head is parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Known {
+    Other,
+    Connection,
+    ContentLength,
+    TransferEncoding,
+    Host,
+    Cookie,
+    SetCookie,
+    Expect,
+    Upgrade,
+    KeepAlive,
+    ProxyConnection,
+    Te,
+    CacheControl,
+    Pragma,
+    Expires,
+    ETag,
+    LastModified,
+}
+
+impl Known {
+    /// Recognises a header's name, in any case.
+    pub fn of(name: &[u8]) -> Known {
+        let (known, text): (Known, &[u8]) = match name.len() {
+            2 => (Known::Te, b"te"),
+            4 if name[0] | 0x20 == b'h' => (Known::Host, b"host"),
+            4 => (Known::ETag, b"etag"),
+            6 if name[0] | 0x20 == b'c' => (Known::Cookie, b"cookie"),
+            6 if name[0] | 0x20 == b'p' => (Known::Pragma, b"pragma"),
+            6 => (Known::Expect, b"expect"),
+            7 if name[0] | 0x20 == b'e' => (Known::Expires, b"expires"),
+            7 => (Known::Upgrade, b"upgrade"),
+            10 if name[0] | 0x20 == b'c' => (Known::Connection, b"connection"),
+            10 if name[0] | 0x20 == b's' => (Known::SetCookie, b"set-cookie"),
+            10 => (Known::KeepAlive, b"keep-alive"),
+            13 if name[0] | 0x20 == b'l' => (Known::LastModified, b"last-modified"),
+            13 => (Known::CacheControl, b"cache-control"),
+            14 => (Known::ContentLength, b"content-length"),
+            16 => (Known::ProxyConnection, b"proxy-connection"),
+            17 => (Known::TransferEncoding, b"transfer-encoding"),
+            _ => return Known::Other,
+        };
+        if name.eq_ignore_ascii_case(text) { known } else { Known::Other }
+    }
+}
+
+/// HTTP's version on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    #[default]
+    Http11,
+}
+
+/// How a message's body is delimited (RFC 9112, section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// There is none.
+    #[default]
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// In chunks.
+    Chunked,
+    /// Up to the connection's end; responses only.
+    Close,
+}
+
+/// The bytes and header lines that both kinds of head have.
+#[derive(Debug, Default)]
+pub struct Lines {
+    pub(super) bytes: Vec<u8>,
+    pub(super) lines: Vec<Line>,
+}
+
+impl Lines {
+    pub(super) fn slice(&self, at: Slice) -> &[u8] {
+        self.bytes.get(at.range()).unwrap_or_default()
+    }
+
+    /// Each line's name as it came, value without the white space around it, and kind.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], Known)> {
+        self.lines.iter().map(|line| (self.slice(line.name), self.slice(line.value), line.known))
+    }
+
+    /// The value of the first line of this name, in any case.
+    pub fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        self.lines
+            .iter()
+            .find(|line| self.slice(line.name).eq_ignore_ascii_case(name))
+            .map(|line| self.slice(line.value))
+    }
+
+    /// The values of the lines of one kind, in order.
+    pub fn known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
+        self.lines.iter().filter(move |line| line.known == known).map(|line| self.slice(line.value))
+    }
+}
+
+/// A request's head.
+#[derive(Debug, Default)]
+pub struct RequestHead {
+    pub(super) lines: Lines,
+    pub(super) method: Slice,
+    pub(super) target: Slice,
+    pub(super) request_line: Slice,
+    /// The version that the client speaks.
+    pub version: Version,
+    /// How its body is delimited.
+    pub framing: Framing,
+    /// Whether the client wants the connection kept.
+    pub keep_alive: bool,
+    /// Whether it asks for another protocol, by `Connection: upgrade` and an `Upgrade` line.
+    pub upgrade: bool,
+    /// Whether it waits for a `100 Continue` before it sends the body.
+    pub expect_continue: bool,
+    /// The client's port; 0 where unknown.
+    pub client_port: u16,
+}
+
+impl RequestHead {
+    /// The header lines.
+    pub fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// The method, as sent.
+    pub fn method(&self) -> &[u8] {
+        self.lines.slice(self.method)
+    }
+
+    /// The request target, as sent.
+    pub fn target(&self) -> &[u8] {
+        self.lines.slice(self.target)
+    }
+
+    /// The first line, as sent, without its end.
+    pub fn request_line(&self) -> &[u8] {
+        self.lines.slice(self.request_line)
+    }
+
+    /// The target's path, without scheme, authority and query.
+    pub fn path(&self) -> &[u8] {
+        let target = self.origin_form();
+        &target[..memchr::memchr(b'?', target).unwrap_or(target.len())]
+    }
+
+    /// What stands after the target's first question mark.
+    pub fn query(&self) -> Option<&[u8]> {
+        let target = self.origin_form();
+        memchr::memchr(b'?', target).map(|at| &target[at + 1..])
+    }
+
+    /// The authority asked for: the target's own, else the Host line's; empty where there is none.
+    pub fn authority(&self) -> &[u8] {
+        let target = self.target();
+        if self.method() == b"CONNECT" {
+            return target;
+        }
+        match memchr::memmem::find(target, b"://") {
+            Some(at) if target.first() != Some(&b'/') => {
+                let rest = &target[at + 3..];
+                &rest[..memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len())]
+            }
+            _ => self.lines.known(Known::Host).next().unwrap_or_default(),
+        }
+    }
+
+    /// The value of the first cookie of this name.
+    pub fn cookie(&self, name: &[u8]) -> Option<&[u8]> {
+        self.lines
+            .known(Known::Cookie)
+            .flat_map(super::cookies::pairs)
+            .find(|pair| pair.name == name)
+            .map(|pair| pair.value)
+    }
+
+    /// The target from its path on.
+    fn origin_form(&self) -> &[u8] {
+        let target = self.target();
+        if target.first() == Some(&b'/') {
+            return target;
+        }
+        match memchr::memmem::find(target, b"://") {
+            Some(at) => {
+                let rest = &target[at + 3..];
+                &rest[memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len())..]
+            }
+            None => target,
+        }
+    }
+}
+
+/// A response's head.
+#[derive(Debug, Default)]
+pub struct ResponseHead {
+    pub(super) lines: Lines,
+    pub(super) reason: Slice,
+    /// The status code.
+    pub status: u16,
+    /// The version that the server speaks.
+    pub version: Version,
+    /// How its body is delimited.
+    pub framing: Framing,
+    /// Whether the server keeps the connection.
+    pub keep_alive: bool,
+}
+
+impl ResponseHead {
+    /// The header lines.
+    pub fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// The reason phrase, as sent.
+    pub fn reason(&self) -> &[u8] {
+        self.lines.slice(self.reason)
+    }
+}

@@ -1,0 +1,4 @@
+//! HTTP messages: heads, how they are parsed and written, and how bodies are framed. No sockets here.
+
+pub mod cookies;
+pub mod head;
