@@ -27,6 +27,10 @@ impl Slice {
         Slice { start: range.start as u32, end: range.end as u32 }
     }
 
+    pub(super) fn start(self) -> usize {
+        self.start as usize
+    }
+
     fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
@@ -52,7 +56,6 @@ pub enum Known {
     Host,
     Cookie,
     SetCookie,
-    Expect,
     Upgrade,
     KeepAlive,
     ProxyConnection,
@@ -72,8 +75,7 @@ impl Known {
             4 if name[0] | 0x20 == b'h' => (Known::Host, b"host"),
             4 => (Known::ETag, b"etag"),
             6 if name[0] | 0x20 == b'c' => (Known::Cookie, b"cookie"),
-            6 if name[0] | 0x20 == b'p' => (Known::Pragma, b"pragma"),
-            6 => (Known::Expect, b"expect"),
+            6 => (Known::Pragma, b"pragma"),
             7 if name[0] | 0x20 == b'e' => (Known::Expires, b"expires"),
             7 => (Known::Upgrade, b"upgrade"),
             10 if name[0] | 0x20 == b'c' => (Known::Connection, b"connection"),
@@ -160,8 +162,6 @@ pub struct RequestHead {
     pub keep_alive: bool,
     /// Whether it asks for another protocol, by `Connection: upgrade` and an `Upgrade` line.
     pub upgrade: bool,
-    /// Whether it waits for a `100 Continue` before it sends the body.
-    pub expect_continue: bool,
     /// The client's port; 0 where unknown.
     pub client_port: u16,
 }

@@ -1,4 +1,6 @@
 //! HTTP messages: heads, how they are parsed and written, and how bodies are framed. No sockets here.
 
+pub mod body;
 pub mod cookies;
 pub mod head;
+pub mod parse;

@@ -1,0 +1,367 @@
+//! From bytes to heads. What is let in here is all that the rest of the program ever sees, so this is where
+//! request smuggling ends: a head whose framing could be read in two ways is refused, not repaired.
+//!
+//! The grammar is httparse's; on top of it stand the rules of RFC 9112 that decide where a message ends.
+
+use std::mem::MaybeUninit;
+
+use super::head::{Framing, Known, Line, Lines, RequestHead, ResponseHead, Slice, Version};
+
+/// The most header lines that any configuration may allow.
+pub const MAX_LINES: usize = 256;
+
+/// A head that cannot be accepted; says why, for the debug log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(pub &'static str);
+
+/// Parses a request's head from the start of `bytes`.
+///
+/// Answers the head's length, blank line included; `None` while it is incomplete.
+///
+/// # Errors
+/// When what is there cannot become an acceptable head: RFC 9112's grammar, more than `max_lines` header
+/// lines, or a framing that is not one thing for certain.
+pub fn request(bytes: &[u8], max_lines: usize, head: &mut RequestHead) -> Result<Option<usize>, Malformed> {
+    let mut storage = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MAX_LINES];
+    let mut parsed = httparse::Request::new(&mut []);
+    let room = &mut storage[..max_lines.min(MAX_LINES)];
+    let length = match parsed.parse_with_uninit_headers(bytes, room).map_err(reason)? {
+        httparse::Status::Partial => return Ok(None),
+        httparse::Status::Complete(length) => length,
+    };
+    let whole = &bytes[..length];
+    let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
+    let first = Slice::of(method.as_bytes(), whole);
+    head.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    head.method = first;
+    head.target = Slice::of(target.as_bytes(), whole);
+    if !target.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Malformed("a byte in the request target that has no place there"));
+    }
+    keep_lines(whole, parsed.headers, &mut head.lines);
+    let line_end = line_ends_strictly(whole, parsed.headers)?;
+    head.request_line = Slice::between(first.start()..line_end);
+    interpret_request(head)?;
+    Ok(Some(length))
+}
+
+/// Parses a response's head from the start of `bytes`, to a request with the method HEAD or not.
+///
+/// Answers the head's length, blank line included; `None` while it is incomplete.
+///
+/// # Errors
+/// As [`request`]; line ends may be bare line feeds, since nothing hangs on them here.
+pub fn response(
+    bytes: &[u8],
+    max_lines: usize,
+    to_head: bool,
+    head: &mut ResponseHead,
+) -> Result<Option<usize>, Malformed> {
+    let mut storage = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MAX_LINES];
+    let mut parsed = httparse::Response::new(&mut []);
+    let room = &mut storage[..max_lines.min(MAX_LINES)];
+    let config = httparse::ParserConfig::default();
+    let outcome = config.parse_response_with_uninit_headers(&mut parsed, bytes, room).map_err(reason)?;
+    let httparse::Status::Complete(length) = outcome else { return Ok(None) };
+    let whole = &bytes[..length];
+    head.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    head.status = parsed.code.unwrap_or_default();
+    if head.status < 100 {
+        return Err(Malformed("a status code below 100"));
+    }
+    keep_lines(whole, parsed.headers, &mut head.lines);
+    head.reason = match parsed.reason {
+        Some(reason) if !reason.is_empty() => Slice::of(reason.as_bytes(), whole),
+        _ => Slice::default(),
+    };
+    interpret_response(head, to_head)?;
+    Ok(Some(length))
+}
+
+fn reason(error: httparse::Error) -> Malformed {
+    Malformed(match error {
+        httparse::Error::HeaderName => "a header name that is not a token",
+        httparse::Error::HeaderValue => "a header value with a control character",
+        httparse::Error::NewLine => "a line end that is not CRLF",
+        httparse::Error::Status => "a status line that is none",
+        httparse::Error::Token => "a request line that is none",
+        httparse::Error::TooManyHeaders => "too many header lines",
+        httparse::Error::Version => "a version that is neither HTTP/1.0 nor HTTP/1.1",
+    })
+}
+
+/// Copies the head's bytes and notes where its lines stand.
+fn keep_lines(whole: &[u8], headers: &[httparse::Header<'_>], lines: &mut Lines) {
+    lines.bytes.clear();
+    lines.bytes.extend_from_slice(whole);
+    lines.lines.clear();
+    lines.lines.extend(headers.iter().map(|header| Line {
+        name: Slice::of(header.name.as_bytes(), whole),
+        value: if header.value.is_empty() { Slice::default() } else { Slice::of(header.value, whole) },
+        known: Known::of(header.name.as_bytes()),
+    }));
+}
+
+/// Sees that each line ends with CRLF, for httparse takes a bare LF too; answers where the first line ends.
+/// A line begins at its name, so it is enough to look at the two bytes before each name, and at the last four.
+fn line_ends_strictly(whole: &[u8], headers: &[httparse::Header<'_>]) -> Result<usize, Malformed> {
+    let base = whole.as_ptr() as usize;
+    let starts = headers.iter().map(|header| header.name.as_ptr() as usize - base);
+    if !whole.ends_with(b"\r\n\r\n") || !starts.clone().all(|at| at >= 2 && whole[at - 2] == b'\r') {
+        return Err(Malformed("a line end that is not CRLF"));
+    }
+    Ok(starts.into_iter().next().map_or(whole.len() - 4, |at| at - 2))
+}
+
+/// Reads what the lines say of the connection and of the body's end.
+fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
+    let (mut length, mut chunked, mut hosts) = (None, false, 0);
+    let mut connection = Connection::default();
+    let mut upgrade = false;
+    for (_, value, known) in head.lines.iter() {
+        match known {
+            Known::ContentLength => {
+                if length.replace(content_length(value)?).is_some() {
+                    return Err(Malformed("more than one Content-Length"));
+                }
+            }
+            Known::TransferEncoding => {
+                if chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Malformed("a Transfer-Encoding other than chunked"));
+                }
+                chunked = true;
+            }
+            Known::Host => hosts += 1,
+            Known::Connection => connection.read(value),
+            Known::Upgrade => upgrade = true,
+            _ => {}
+        }
+    }
+    if hosts > 1 {
+        return Err(Malformed("more than one Host"));
+    }
+    if chunked && (length.is_some() || head.version == Version::Http10) {
+        return Err(Malformed("Transfer-Encoding beside Content-Length, or in HTTP/1.0"));
+    }
+    head.framing = match length {
+        _ if chunked => Framing::Chunked,
+        None | Some(0) => Framing::None,
+        Some(length) => Framing::Length(length),
+    };
+    head.keep_alive = connection.keeps(head.version);
+    head.upgrade = upgrade && connection.upgrade && head.version == Version::Http11;
+    Ok(())
+}
+
+fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malformed> {
+    let (mut length, mut chunked) = (None, false);
+    let mut connection = Connection::default();
+    for (_, value, known) in head.lines.iter() {
+        match known {
+            Known::ContentLength => {
+                let new = content_length(value)?;
+                if length.replace(new).is_some_and(|old| old != new) {
+                    return Err(Malformed("conflicting Content-Length"));
+                }
+            }
+            Known::TransferEncoding => {
+                if chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Malformed("a Transfer-Encoding other than chunked"));
+                }
+                chunked = true;
+            }
+            Known::Connection => connection.read(value),
+            _ => {}
+        }
+    }
+    // RFC 9112, section 6.3: a Transfer-Encoding overrides a Content-Length, which then is not passed on.
+    head.framing = match length {
+        _ if to_head || matches!(head.status, 100..=199 | 204 | 304) => Framing::None,
+        _ if chunked => Framing::Chunked,
+        Some(0) => Framing::None,
+        Some(length) => Framing::Length(length),
+        None => Framing::Close,
+    };
+    head.keep_alive = connection.keeps(head.version) && head.framing != Framing::Close;
+    Ok(())
+}
+
+/// Digits and nothing else, in what 63 bits can hold.
+fn content_length(value: &[u8]) -> Result<u64, Malformed> {
+    let malformed = Malformed("a Content-Length that is not a number");
+    if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
+        return Err(malformed);
+    }
+    Ok(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}
+
+/// What the Connection lines ask for.
+#[derive(Default)]
+struct Connection {
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+}
+
+impl Connection {
+    fn read(&mut self, value: &[u8]) {
+        for token in tokens(value) {
+            self.close |= token.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+            self.upgrade |= token.eq_ignore_ascii_case(b"upgrade");
+        }
+    }
+
+    fn keeps(&self, version: Version) -> bool {
+        !self.close && (self.keep_alive || version == Version::Http11)
+    }
+}
+
+/// The members of a list between commas, without the white space around them.
+pub fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Option<RequestHead>, Malformed> {
+        let mut head = RequestHead::default();
+        Ok(request(text.as_bytes(), 101, &mut head)?.map(|_| head))
+    }
+
+    fn framing(lines: &str) -> Result<Framing, Malformed> {
+        Ok(parse(&format!("POST / HTTP/1.1\r\nHost: x\r\n{lines}\r\n"))?.expect("a whole head").framing)
+    }
+
+    #[test]
+    fn a_head_is_kept_with_its_lines_and_first_line() {
+        let head =
+            parse("\r\nGET /a?b=c HTTP/1.1\r\nHost: x\r\nX-One:  two \r\nEmpty:\r\n\r\n").unwrap().unwrap();
+        assert_eq!(head.request_line(), b"GET /a?b=c HTTP/1.1");
+        assert_eq!((head.method(), head.path(), head.query()), (&b"GET"[..], &b"/a"[..], Some(&b"b=c"[..])));
+        assert_eq!(head.lines().header(b"x-one"), Some(&b"two"[..]));
+        assert_eq!(head.lines().header(b"empty"), Some(&b""[..]));
+        assert_eq!(head.authority(), b"x");
+        assert!(head.keep_alive);
+        assert_eq!(parse("GET / HTTP/1.0\r\n\r\n").unwrap().unwrap().request_line(), b"GET / HTTP/1.0");
+    }
+
+    #[test]
+    fn an_absolute_target_has_a_path_and_an_authority() {
+        let head = parse("GET http://a:1/b?c HTTP/1.1\r\nHost: a:1\r\n\r\n").unwrap().unwrap();
+        assert_eq!((head.authority(), head.path(), head.query()), (&b"a:1"[..], &b"/b"[..], Some(&b"c"[..])));
+    }
+
+    #[test]
+    fn an_incomplete_head_is_neither_taken_nor_refused() {
+        assert!(parse("GET / HTTP/1.1\r\nHost:").unwrap().is_none());
+        assert!(parse("").unwrap().is_none());
+    }
+
+    #[test]
+    fn framing_is_read_where_it_is_certain() {
+        assert_eq!(framing(""), Ok(Framing::None));
+        assert_eq!(framing("Content-Length: 0\r\n"), Ok(Framing::None));
+        assert_eq!(framing("Content-Length: 12\r\n"), Ok(Framing::Length(12)));
+        assert_eq!(framing("Transfer-Encoding: Chunked\r\n"), Ok(Framing::Chunked));
+    }
+
+    #[test]
+    fn framing_that_could_be_read_in_two_ways_is_refused() {
+        for lines in [
+            "Content-Length: 1\r\nContent-Length: 1\r\n",
+            "Content-Length: 1\r\nContent-Length: 2\r\n",
+            "Content-Length: 1, 1\r\n",
+            "Content-Length: +1\r\n",
+            "Content-Length: -1\r\n",
+            "Content-Length: 0x1\r\n",
+            "Content-Length:\r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: identity\r\n",
+            "Transfer-Encoding: \"chunked\"\r\n",
+            "Host: y\r\n",
+            "A: b\r\n c\r\n",
+            "A : b\r\n",
+            "A: b\n",
+            "A: b\rC: d\r\n",
+            "A: b\0\r\n",
+            ": b\r\n",
+        ] {
+            assert!(framing(lines).is_err(), "{lines:?} was let in");
+        }
+    }
+
+    #[test]
+    fn a_request_line_that_is_none_is_refused() {
+        for line in [
+            "GET /\r\n",
+            "GET / HTTP/2.0\r\n",
+            "GET / HTTP/1.1\n",
+            "GET /\u{e9} HTTP/1.1\r\n",
+            "G(T / HTTP/1.1\r\n",
+        ] {
+            assert!(parse(&format!("{line}Host: x\r\n\r\n")).is_err(), "{line:?} was let in");
+        }
+    }
+
+    #[test]
+    fn more_lines_than_allowed_are_refused() {
+        let lines = "a: b\r\n".repeat(102);
+        assert!(parse(&format!("GET / HTTP/1.1\r\n{lines}\r\n")).is_err());
+    }
+
+    fn reply(text: &str, to_head: bool) -> Result<ResponseHead, Malformed> {
+        let mut head = ResponseHead::default();
+        response(text.as_bytes(), 101, to_head, &mut head)?.expect("a whole head");
+        Ok(head)
+    }
+
+    #[test]
+    fn a_response_ends_where_its_status_and_framing_say() {
+        let framing = |text: &str, to_head| reply(text, to_head).unwrap().framing;
+        assert_eq!(framing("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", false), Framing::Length(5));
+        assert_eq!(framing("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", true), Framing::None);
+        assert_eq!(framing("HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", false), Framing::None);
+        assert_eq!(framing("HTTP/1.1 200\r\n\r\n", false), Framing::Close);
+        let both = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
+        assert_eq!(framing(both, false), Framing::Chunked);
+        assert!(reply("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n", false).is_err());
+        assert!(reply("rubbish\r\n\r\n", false).is_err());
+    }
+
+    #[test]
+    fn a_server_keeps_its_connection_by_version_and_wish() {
+        assert!(reply("HTTP/1.1 204 No Content\r\n\r\n", false).unwrap().keep_alive);
+        assert!(!reply("HTTP/1.0 204 No Content\r\n\r\n", false).unwrap().keep_alive);
+        assert!(!reply("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n", false).unwrap().keep_alive);
+        assert!(!reply("HTTP/1.1 200 OK\r\n\r\n", false).unwrap().keep_alive);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = request(&bytes, 101, &mut RequestHead::default());
+            let _ = response(&bytes, 101, false, &mut ResponseHead::default());
+        }
+
+        #[test]
+        fn no_mutation_of_a_head_panics(at in 0usize..80, byte in any::<u8>()) {
+            let mut bytes = b"POST http://a/b?c=d HTTP/1.1\r\nhost: a\r\ncookie: a=b\r\ncontent-length: 3\r\n\r\n".to_vec();
+            if let Some(place) = bytes.get_mut(at) { *place = byte; }
+            let mut head = RequestHead::default();
+            if let Ok(Some(length)) = request(&bytes, 101, &mut head) {
+                prop_assert!(length <= bytes.len());
+                let _ = (head.path().len(), head.query(), head.authority().len(), head.cookie(b"a"));
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A byte stream to a client or a server, whatever carries it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
+
+use crate::buffer::Buffer;
+
+/// A connection.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a Unix socket.
+    Unix(UnixStream),
+}
+
+/// A connection's incoming side.
+#[derive(Debug)]
+pub enum Reader<'a> {
+    /// Over TCP.
+    Tcp(tcp::ReadHalf<'a>),
+    /// Over a Unix socket.
+    Unix(unix::ReadHalf<'a>),
+}
+
+/// A connection's outgoing side.
+#[derive(Debug)]
+pub enum Writer<'a> {
+    /// Over TCP.
+    Tcp(tcp::WriteHalf<'a>),
+    /// Over a Unix socket.
+    Unix(unix::WriteHalf<'a>),
+}
+
+impl Stream {
+    /// Both sides, to be used at the same time.
+    pub fn split(&mut self) -> (Reader<'_>, Writer<'_>) {
+        match self {
+            Stream::Tcp(stream) => {
+                let (reader, writer) = stream.split();
+                (Reader::Tcp(reader), Writer::Tcp(writer))
+            }
+            Stream::Unix(stream) => {
+                let (reader, writer) = stream.split();
+                (Reader::Unix(reader), Writer::Unix(writer))
+            }
+        }
+    }
+
+    /// Reads what there is into the buffer, which must have space; answers how many bytes, 0 at the end.
+    pub async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
+        std::future::poll_fn(|context| self.split().0.poll_read(context, buffer)).await
+    }
+
+    /// Writes all of it.
+    pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = std::future::poll_fn(|context| self.split().1.poll_write(context, bytes)).await?;
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// Whether the runtime has seen something arrive, or the end, that has not been read. Costs no system
+    /// call, so it may be late to know.
+    pub fn has_news(&self, context: &mut Context<'_>) -> bool {
+        match self {
+            Stream::Tcp(stream) => stream.poll_read_ready(context).is_ready(),
+            Stream::Unix(stream) => stream.poll_read_ready(context).is_ready(),
+        }
+    }
+
+    /// Makes closing send a reset at once, so that the peer learns that the answer is not whole.
+    pub fn reset_on_close(&self) {
+        if let Stream::Tcp(stream) = self {
+            // Where it fails, the peer sees an ordinary end: nothing better can be done.
+            let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// Reads what there is into the buffer; 0 bytes at the end, and where the buffer is full.
+    pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+        let mut space = ReadBuf::new(buffer.space());
+        let read = match self {
+            Reader::Tcp(stream) => Pin::new(stream).poll_read(context, &mut space),
+            Reader::Unix(stream) => Pin::new(stream).poll_read(context, &mut space),
+        };
+        ready!(read)?;
+        let count = space.filled().len();
+        buffer.came(count);
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl Writer<'_> {
+    /// Writes as much as goes.
+    pub fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = match self {
+            Writer::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Writer::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        };
+        match ready!(written)? {
+            0 if !bytes.is_empty() => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            count => Poll::Ready(Ok(count)),
+        }
+    }
+
+    /// Says that nothing more will come.
+    pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Writer::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Writer::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
