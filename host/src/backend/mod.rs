@@ -1,12 +1,18 @@
 //! A backend as the whole process shares it: its servers, who of them may be chosen, and the number of the
 //! next pick. Which one is chosen is a policy's business.
 
+pub mod health;
+pub mod queue;
+pub mod resolve;
 pub mod server;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::config::model;
+use health::Cause;
+use queue::Queue;
 use server::Server;
 
 /// A server that may be chosen now.
@@ -29,6 +35,7 @@ pub struct Backend {
     pub sequence: AtomicU64,
     /// Requests that it holds, queued ones included.
     pub requests: AtomicU32,
+    queue: Arc<Queue>,
     candidates: Mutex<Arc<[Candidate]>>,
     version: AtomicU64,
 }
@@ -36,8 +43,14 @@ pub struct Backend {
 impl Backend {
     /// A backend of these servers, some of which may have served under an earlier configuration.
     pub fn new(config: model::Backend, servers: Vec<Arc<Server>>) -> Arc<Backend> {
+        // Requests of an earlier generation may wait for servers of this one.
+        let queue: Arc<Queue> = servers.iter().find_map(|s| s.queue.get().cloned()).unwrap_or_default();
+        for server in &servers {
+            server.queue.get_or_init(|| queue.clone());
+        }
         let backend = Arc::new(Backend {
             config,
+            queue,
             servers,
             sequence: AtomicU64::new(0),
             requests: AtomicU32::new(0),
@@ -59,11 +72,65 @@ impl Backend {
         self.candidates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tells the backend that a server's state changed.
-    pub fn server_changed(&self, index: usize, up: bool) {
-        if let Some(server) = self.servers.get(index) {
-            server.set_up(up);
-            self.refresh();
+    /// Tells the backend that a server's state changed. Where it went DOWN, those who wait for it are sent
+    /// on, if the backend says `redispatch`; returns how many. Where it went UP, it serves those who wait.
+    pub fn server_changed(self: &Arc<Self>, index: usize, up: bool) -> u32 {
+        let Some(server) = self.servers.get(index) else { return 0 };
+        server.set_up(up);
+        self.refresh();
+        if server.is_usable() {
+            self.serve_waiting(index);
+        } else if self.config.redispatch {
+            return self.evict(index);
+        }
+        0
+    }
+
+    /// How many of its servers may serve: active ones, and backups.
+    pub fn usable(&self) -> (usize, usize) {
+        let usable = self.servers.iter().filter(|server| server.is_usable());
+        let (backups, active): (Vec<_>, Vec<_>) = usable.partition(|server| server.config.backup);
+        (active.len(), backups.len())
+    }
+
+    /// Takes a server UP or DOWN, remembers why, and says so in the log. `took` is the check's duration.
+    fn transition(self: &Arc<Self>, index: usize, up: bool, cause: Cause, took: Option<Duration>) {
+        let server = &self.servers[index];
+        let text = match took {
+            Some(took) => format!("{cause}, after {} ms", took.as_millis()),
+            None => cause.to_string(),
+        };
+        server.record_mut().remember(up, cause);
+        let requeued = self.server_changed(index, up);
+        let (active, backups) = self.usable();
+        let (name, server_name) = (&*self.config.name, &*server.config.name);
+        let backup = if server.config.backup { "backup " } else { "" };
+        if up {
+            let queued = server.queued.load(Relaxed) + self.waiting();
+            tracing::info!(
+                backend = name,
+                server = server_name,
+                active,
+                backups,
+                queued,
+                "{backup}server {name}/{server_name} is UP: {text}; {active} active and {backups} backup servers serve",
+            );
+            return;
+        }
+        let (sessions, queued) = (server.in_flight.load(Relaxed), server.queued.load(Relaxed));
+        tracing::warn!(
+            backend = name,
+            server = server_name,
+            active,
+            backups,
+            sessions,
+            requeued,
+            queued,
+            "{backup}server {name}/{server_name} is DOWN: {text}; {active} active and {backups} backup servers \
+             are left, {sessions} sessions active, {requeued} requeued, {queued} still queued",
+        );
+        if active + backups == 0 {
+            tracing::error!(backend = name, "backend {name} has no server available");
         }
     }
 

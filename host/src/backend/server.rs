@@ -1,10 +1,14 @@
 //! A server as the whole process shares it: what workers, health checks and the resolver tell each other,
-//! in atomics.
+//! in atomics; and, behind a lock that no request takes, what a status page wants to know.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use tokio::sync::Notify;
+
+use super::health::Record;
+use super::queue::Queue;
 use crate::config::model;
 
 /// A server of a backend. It outlives a reload where the reload leaves it as it is.
@@ -16,12 +20,18 @@ pub struct Server {
     address: RwLock<Option<SocketAddr>>,
     /// Counts changes of `address`, so that pools know when theirs is stale.
     pub address_version: AtomicU64,
-    /// Whether its health checks let it serve. Written by the health checks alone.
+    /// Whether it may serve: what its health checks, its name and `disabled` come to.
     up: AtomicBool,
     /// Requests that it has in flight, over all workers.
     pub in_flight: AtomicU32,
-    /// Requests that wait for a place at it.
+    /// Requests that wait for a place at this server and no other.
     pub queued: AtomicU32,
+    /// What its checks found. Written by the health checks and the resolver alone.
+    record: Mutex<Record>,
+    /// Asks for a check at once, whatever the interval says.
+    pub(super) check_now: Notify,
+    /// Where requests wait for it; handed from one generation of its backend to the next.
+    pub(super) queue: OnceLock<Arc<Queue>>,
 }
 
 impl Server {
@@ -32,6 +42,7 @@ impl Server {
             model::ServerAddress::Name(..) | model::ServerAddress::Unix(_) => None,
         };
         let up = !config.disabled && !matches!(config.address, model::ServerAddress::Name(..));
+        let record = Record::start(config.check.as_ref());
         Arc::new(Server {
             config,
             address: RwLock::new(address),
@@ -39,6 +50,9 @@ impl Server {
             up: AtomicBool::new(up),
             in_flight: AtomicU32::new(0),
             queued: AtomicU32::new(0),
+            record: Mutex::new(record),
+            check_now: Notify::new(),
+            queue: OnceLock::new(),
         })
     }
 
@@ -49,15 +63,35 @@ impl Server {
 
     /// Its IP address and port; `None` for a Unix socket and while its name does not resolve.
     pub fn address(&self) -> Option<SocketAddr> {
-        *self.address.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+        *self.address.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it waits for its name's first address.
+    pub fn is_unresolved(&self) -> bool {
+        matches!(self.config.address, model::ServerAddress::Name(..)) && self.address().is_none()
+    }
+
+    /// What its health checks found, for a status page.
+    pub fn record(&self) -> Record {
+        self.record_mut().clone()
+    }
+
+    pub(super) fn record_mut(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_up(&self, up: bool) {
-        self.up.store(up, Relaxed);
+        self.up.store(up && !self.config.disabled, Relaxed);
     }
 
-    pub(super) fn set_address(&self, address: Option<SocketAddr>) {
-        *self.address.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = address;
-        self.address_version.fetch_add(1, Relaxed);
+    /// Gives a server that is known by name its address. Returns the one that it had.
+    pub(super) fn set_ip(&self, ip: IpAddr, port: u16) -> Option<SocketAddr> {
+        let address = Some(SocketAddr::new(ip, port));
+        let former =
+            std::mem::replace(&mut *self.address.write().unwrap_or_else(PoisonError::into_inner), address);
+        if former != address {
+            self.address_version.fetch_add(1, Relaxed);
+        }
+        former
     }
 }

@@ -1,0 +1,210 @@
+//! One health check: a connection, and where the backend says so an HTTP request, judged within a budget.
+//! It changes nothing but what it returns.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+
+use crate::backend::server::Server;
+use crate::config::model::{self, CheckKind, HttpCheck, ServerAddress};
+
+/// Where a check goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// To an address and port.
+    Tcp(SocketAddr),
+    /// To a Unix socket.
+    Unix(PathBuf),
+}
+
+/// How long a check may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// For the connection, or for all where `answer` is `None`.
+    pub connect: Duration,
+    /// For the answer, once connected.
+    pub answer: Option<Duration>,
+}
+
+/// What a check found. Its text is HAProxy's name for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The server accepted the connection, and no more was asked.
+    Layer4Passed,
+    /// It answered with a status that passes.
+    Layer7Passed(u16),
+    /// The connection failed.
+    Layer4Problem(String),
+    /// No connection came about in time.
+    Layer4Timeout,
+    /// It answered with a status that does not pass, and this reason phrase.
+    Layer7WrongStatus(u16, String),
+    /// What it answered is not HTTP, or too long, or breaks off.
+    Layer7Invalid(&'static str),
+    /// Its answer did not come in time.
+    Layer7Timeout,
+    /// The connection broke, or could not even be tried.
+    SocketError(String),
+}
+
+impl Finding {
+    /// Whether the check passed.
+    pub fn passed(&self) -> bool {
+        matches!(self, Finding::Layer4Passed | Finding::Layer7Passed(_))
+    }
+}
+
+/// The longest response head that is read, in bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// The most header lines in a response's head.
+const HEAD_LINES: usize = 101;
+
+impl Target {
+    /// Where a server's checks go; `None` while its name does not resolve.
+    pub fn of(server: &Server, check: &model::Check) -> Option<Target> {
+        let tcp = |ip, port| Some(Target::Tcp(SocketAddr::new(ip, check.port.unwrap_or(port))));
+        match (server.address(), &server.config.address, check.addr, check.port) {
+            (_, _, Some(ip), Some(port)) => tcp(ip, port),
+            (Some(own), _, other, _) => tcp(other.unwrap_or(own.ip()), own.port()),
+            (None, ServerAddress::Unix(path), ..) => Some(Target::Unix(path.clone())),
+            (None, ..) => None,
+        }
+    }
+}
+
+impl Budget {
+    /// The budget that a backend's timeouts and a server's interval make: with `timeout check` that for the
+    /// answer, and for the connection the shorter of `timeout connect` and the interval; without it the
+    /// interval for all.
+    pub fn of(timeouts: &model::ServerTimeouts, inter: Duration) -> Budget {
+        match timeouts.check {
+            Some(answer) => Budget {
+                connect: timeouts.connect.map_or(inter, |connect| connect.min(inter)),
+                answer: Some(answer),
+            },
+            None => Budget { connect: inter, answer: None },
+        }
+    }
+}
+
+/// Checks a server.
+pub async fn check(target: &Target, kind: &CheckKind, budget: Budget) -> Finding {
+    let start = Instant::now();
+    let connect_until = start + budget.connect;
+    match target {
+        Target::Tcp(address) => match timeout_at(connect_until, TcpStream::connect(address)).await {
+            Err(_) => Finding::Layer4Timeout,
+            Ok(Err(error)) => Finding::Layer4Problem(words(&error)),
+            Ok(Ok(stream)) => {
+                // A reset at the end, as HAProxy's checks do, so that they leave no sockets in TIME_WAIT.
+                let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                ask(stream, kind, connect_until, budget.answer).await
+            }
+        },
+        Target::Unix(path) => match timeout_at(connect_until, UnixStream::connect(path)).await {
+            Err(_) => Finding::Layer4Timeout,
+            Ok(Err(error)) => Finding::SocketError(words(&error)),
+            Ok(Ok(stream)) => ask(stream, kind, connect_until, budget.answer).await,
+        },
+    }
+}
+
+async fn ask<S>(stream: S, kind: &CheckKind, until: Instant, answer: Option<Duration>) -> Finding
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let CheckKind::Http(http) = kind else { return Finding::Layer4Passed };
+    let until = answer.map_or(until, |answer| Instant::now() + answer);
+    match timeout_at(until, exchange(stream, http)).await {
+        Ok(finding) => finding,
+        Err(_) => Finding::Layer7Timeout,
+    }
+}
+
+async fn exchange<S>(mut stream: S, http: &HttpCheck) -> Finding
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if let Err(error) = stream.write_all(request(http).as_bytes()).await {
+        return Finding::SocketError(words(&error));
+    }
+    let mut head = Vec::with_capacity(1024);
+    let mut stream = stream.take(HEAD_BYTES as u64);
+    loop {
+        match stream.read_buf(&mut head).await {
+            Err(error) => return Finding::SocketError(words(&error)),
+            Ok(0) if head.len() == HEAD_BYTES => return Finding::Layer7Invalid("head too long"),
+            Ok(0) => return Finding::Layer7Invalid("head incomplete"),
+            Ok(_) => {}
+        }
+        if let Some(finding) = judge(&head, &http.expect) {
+            return finding;
+        }
+    }
+}
+
+/// The request, byte for byte as HAProxy sends it: no header that was not asked for, except that HTTP/1.1
+/// needs to be told that the connection ends here.
+fn request(http: &HttpCheck) -> String {
+    let mut text = format!("{} {} {}\r\n", http.method, http.uri, http.version);
+    let names_connection = http.headers.iter().any(|(name, _)| name == "connection");
+    let close = (http.version == "HTTP/1.1" && !names_connection).then_some(("connection", "close"));
+    for (name, value) in http.headers.iter().map(|(name, value)| (&**name, &**value)).chain(close) {
+        text.extend([name, ": ", value, "\r\n"]);
+    }
+    text.push_str("\r\n");
+    text
+}
+
+/// What a response's head, as far as it is read, says of the server; `None` if more must be read.
+fn judge(head: &[u8], expect: &[(u16, u16)]) -> Option<Finding> {
+    let mut lines = [httparse::EMPTY_HEADER; HEAD_LINES];
+    let mut response = httparse::Response::new(&mut lines);
+    let mut lenient = httparse::ParserConfig::default();
+    lenient
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_multiple_spaces_in_response_status_delimiters(true);
+    match lenient.parse_response(&mut response, head) {
+        Ok(httparse::Status::Partial) => None,
+        Err(_) => Some(Finding::Layer7Invalid("not HTTP")),
+        Ok(httparse::Status::Complete(_)) => {
+            let status = response.code.unwrap_or_default();
+            if expect.iter().any(|&(from, to)| (from..=to).contains(&status)) {
+                return Some(Finding::Layer7Passed(status));
+            }
+            Some(Finding::Layer7WrongStatus(status, response.reason.unwrap_or_default().to_owned()))
+        }
+    }
+}
+
+/// The operating system's words for an error, without its number.
+fn words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Layer4Passed => f.write_str("Layer4 check passed"),
+            Finding::Layer7Passed(code) => write!(f, "Layer7 check passed, code {code}"),
+            Finding::Layer4Problem(info) => write!(f, "Layer4 connection problem, {info}"),
+            Finding::Layer4Timeout => f.write_str("Layer4 timeout"),
+            Finding::Layer7WrongStatus(code, info) if info.is_empty() => {
+                write!(f, "Layer7 wrong status, code {code}")
+            }
+            Finding::Layer7WrongStatus(code, info) => write!(f, "Layer7 wrong status, code {code}, {info}"),
+            Finding::Layer7Invalid(info) => write!(f, "Layer7 invalid response, {info}"),
+            Finding::Layer7Timeout => f.write_str("Layer7 timeout"),
+            Finding::SocketError(info) => write!(f, "socket error, {info}"),
+        }
+    }
+}
