@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::model::Span;
 
@@ -100,6 +100,11 @@ impl Diagnostics {
         Diagnostics { source, problems: Vec::new() }
     }
 
+    /// These.
+    pub fn of(source: Source, problems: Vec<Problem>) -> Diagnostics {
+        Diagnostics { source, problems }
+    }
+
     /// Adds one.
     pub fn push(&mut self, problem: Problem) {
         self.problems.push(problem);
@@ -150,6 +155,9 @@ impl Diagnostics {
                 .map(|(span, label)| AnnotationKind::Context.span(self.inside(span)).label(label));
             let snippet = Snippet::source(&*self.source.text).path(&*self.source.name);
             group = group.element(snippet.annotation(caret).annotations(related));
+        }
+        if problem.span.is_none() {
+            group = group.element(Origin::path(&*self.source.name));
         }
         group.elements(problem.help.as_deref().map(|help| Level::HELP.message(help)))
     }
