@@ -1,0 +1,110 @@
+//! `[frontends.NAME]`.
+
+use toml::Spanned;
+
+use super::address;
+use super::diagnostics::Problem;
+use super::layer::Layers;
+use super::log_target::LogChoice;
+use super::model::{Bind, Frontend, Global, LogTarget, Span};
+use super::read::{Switch, limit};
+use super::section::{Section, Value};
+
+/// What the kernel's own limit is on most systems, and enough for a burst while all workers are busy.
+const BACKLOG: u32 = 4_096;
+
+/// A frontend whose backend is still a name.
+#[derive(Debug)]
+pub(super) struct Named {
+    /// Its listeners, each with where it is named.
+    pub(super) binds: Vec<(Bind, Span)>,
+    /// Its backend's name.
+    pub(super) default_backend: Option<Spanned<String>>,
+    frontend: Frontend,
+}
+
+impl Named {
+    /// With the index of its backend.
+    pub(super) fn resolve(self, default_backend: usize) -> Frontend {
+        let bind = self.binds.into_iter().map(|(bind, _)| bind).collect();
+        Frontend { bind, default_backend, ..self.frontend }
+    }
+}
+
+/// The frontend that `section` describes.
+pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global: &Global) -> Named {
+    let own = Layers::read(section);
+    let binds = section.require("bind", binds).unwrap_or_default();
+    let Layers { proxy, timeout, .. } = own.over(defaults);
+    if proxy.default_backend.is_none() {
+        section.require("default_backend", |_| Some(()));
+    }
+    if timeout.client.is_none() {
+        warn_of_missing_timeouts(section, &["client"]);
+    }
+    let log = proxy.log.unwrap_or_default();
+    if global.log.is_empty() && log.contains(&LogChoice::Global) {
+        let message = format!("frontend `{name}` logs to the targets of [global], which has none");
+        let help = "add one, as in `[global] log = \"stdout\"`";
+        section.report(Problem::warning(section.span(), message).help(help));
+    }
+    let frontend = Frontend {
+        name: name.into(),
+        bind: Vec::new(),
+        maxconn: proxy.maxconn.filter(|limit| *limit > 0),
+        backlog: proxy.backlog.unwrap_or(BACKLOG),
+        default_backend: 0,
+        forwardfor: proxy.forwardfor.and_then(Switch::on),
+        log: log_targets(log, global),
+        httplog: proxy.httplog.unwrap_or(false),
+        dontlognull: proxy.dontlognull.unwrap_or(false),
+        timeout: timeout.of_client(),
+    };
+    Named { binds, default_backend: proxy.default_backend, frontend }
+}
+
+fn log_targets(choices: Vec<LogChoice>, global: &Global) -> Vec<LogTarget> {
+    let mut targets = Vec::new();
+    for choice in choices {
+        match choice {
+            LogChoice::Global => targets.extend(global.log.iter().cloned()),
+            LogChoice::Target(target) => targets.push(target),
+        }
+    }
+    targets
+}
+
+fn binds(value: Value<'_>) -> Option<Vec<(Bind, Span)>> {
+    let values = value.one_or_many();
+    if values.is_empty() {
+        value.refuse("a frontend without an address cannot be reached".to_owned());
+    }
+    Some(values.into_iter().filter_map(bind).flatten().collect())
+}
+
+/// One entry of `bind`: an address, or a table with one.
+fn bind(value: Value<'_>) -> Option<Vec<(Bind, Span)>> {
+    let (addresses, span, maxconn) = if value.toml().is_table() {
+        let table = value.section()?;
+        let address = table.require("address", |value| Some((addresses(value)?, value.span())));
+        let maxconn = table.read("maxconn", limit).filter(|limit| *limit > 0);
+        let (addresses, span) = address?;
+        (addresses, span, maxconn)
+    } else {
+        (addresses(value)?, value.span(), None)
+    };
+    Some(addresses.into_iter().map(|address| (Bind { address, maxconn }, span.clone())).collect())
+}
+
+fn addresses(value: Value<'_>) -> Option<Vec<super::model::BindAddress>> {
+    value.accept(address::bind(value.text()?, |path| value.reading.path(path)))
+}
+
+/// HAProxy warns of these too: a peer that goes silent would hold its connection for ever.
+pub(super) fn warn_of_missing_timeouts(section: &Section<'_>, missing: &[&str]) {
+    let names: Vec<_> = missing.iter().map(|name| format!("`{name}`")).collect();
+    let lines: Vec<_> = missing.iter().map(|name| format!("{name} = \"10s\"")).collect();
+    let message = format!("{} has no {} timeout", section.title(), names.join(" and no "));
+    let help = format!("set it here or in [defaults], as in `timeout = {{ {} }}`", lines.join(", "));
+    section.report(Problem::warning(section.span(), message).help(help));
+}

@@ -1,0 +1,127 @@
+//! Every key of `lb.toml`: where it may stand, what it takes, and what it means.
+//!
+//! Reading finds unknown keys and words its messages from this table, and `docs/configuration.md` is made from
+//! it, so a key cannot be accepted without being documented.
+
+mod global;
+mod proxy;
+mod server;
+
+/// A kind of section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The top level.
+    File,
+    /// `[global]`.
+    Global,
+    /// `[defaults]`.
+    Defaults,
+    /// `[frontends.NAME]`.
+    Frontend,
+    /// `[backends.NAME]`.
+    Backend,
+    /// `default_server`, in `[defaults]` and in backends.
+    DefaultServer,
+    /// `[[backends.NAME.servers]]`.
+    Server,
+}
+
+impl Scope {
+    /// All of them, in the order of the reference.
+    pub const ALL: [Scope; 7] = [
+        Scope::File,
+        Scope::Global,
+        Scope::Defaults,
+        Scope::Frontend,
+        Scope::Backend,
+        Scope::DefaultServer,
+        Scope::Server,
+    ];
+
+    /// The section as it is written in `lb.toml`.
+    pub fn written(self) -> &'static str {
+        match self {
+            Scope::File => "the top level",
+            Scope::Global => "[global]",
+            Scope::Defaults => "[defaults]",
+            Scope::Frontend => "[frontends.NAME]",
+            Scope::Backend => "[backends.NAME]",
+            Scope::DefaultServer => "default_server",
+            Scope::Server => "[[backends.NAME.servers]]",
+        }
+    }
+}
+
+/// A key of `lb.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Its name; inside a table of its own, with the table's name and a dot before it: `timeout.client`.
+    pub name: &'static str,
+    /// The sections that have it.
+    pub scopes: &'static [Scope],
+    /// What it takes, in words that continue "must be".
+    pub kind: &'static str,
+    /// What holds where it is not given; empty where the key is a table, `required` where it cannot be left
+    /// out.
+    pub default: &'static str,
+    /// What HAProxy calls it; empty where HAProxy has nothing like it.
+    pub haproxy: &'static str,
+    /// What it means, in sentences.
+    pub doc: &'static str,
+    /// A line or more of `lb.toml` that use it, as they stand in its first section.
+    pub example: &'static str,
+}
+
+/// Every key, table by table.
+pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
+    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, proxy::BACKEND, server::KEYS].into_iter().flatten()
+}
+
+/// The keys of a section.
+pub fn of(scope: Scope) -> impl Iterator<Item = &'static Key> + Clone {
+    all().filter(move |key| key.scopes.contains(&scope))
+}
+
+/// The key that is called `name` (with its table's name and a dot, if it stands in one) in a section.
+pub fn find(scope: Scope, name: &str) -> Option<&'static Key> {
+    of(scope).find(|key| key.name == name)
+}
+
+const FILE: &[Key] = &[
+    Key {
+        name: "global",
+        scopes: &[Scope::File],
+        kind: "a table",
+        default: "",
+        haproxy: "global",
+        doc: "What holds for the process.",
+        example: "[global]\nmaxconn = 4096",
+    },
+    Key {
+        name: "defaults",
+        scopes: &[Scope::File],
+        kind: "a table",
+        default: "",
+        haproxy: "defaults",
+        doc: "What frontends and backends take over where they do not say it themselves.",
+        example: "[defaults]\nretries = 2",
+    },
+    Key {
+        name: "frontends",
+        scopes: &[Scope::File],
+        kind: "a table of frontends by name",
+        default: "required",
+        haproxy: "frontend",
+        doc: "Where clients come in. A name has letters, digits, `-`, `_`, `.` and `:`.",
+        example: "[frontends.web]\nbind = \"*:8080\"\ndefault_backend = \"app\"",
+    },
+    Key {
+        name: "backends",
+        scopes: &[Scope::File],
+        kind: "a table of backends by name",
+        default: "required",
+        haproxy: "backend",
+        doc: "Servers, and who chooses among them.",
+        example: "[backends.api]\nservers = [{ name = \"a\", address = \"10.0.0.1:80\" }]",
+    },
+];
