@@ -340,16 +340,20 @@ pub enum LogDestination {
 pub enum LogFormat {
     /// The bare message.
     Raw,
+    /// `<PRI>Mmm dd hh:mm:ss tag[pid]: ` before it: RFC 3164 as the syslog daemon of the same host wants it.
+    Local,
     /// `<PRI>Mmm dd hh:mm:ss host tag[pid]: ` before it.
     Rfc3164,
     /// `<PRI>1 TIMESTAMP host tag pid - - ` before it.
     Rfc5424,
-    /// `<PRI>` before it.
-    Short,
     /// `<LEVEL>` before it, as systemd reads it.
+    Short,
+    /// `<PRI>` before it.
     Priority,
-    /// `TIMESTAMP ` before it.
+    /// `<LEVEL>TIMESTAMP ` before it.
     Timed,
+    /// `TIMESTAMP ` before it.
+    Iso,
 }
 
 /// Syslog's levels, most urgent first.
