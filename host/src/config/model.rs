@@ -340,7 +340,7 @@ pub enum LogDestination {
 pub enum LogFormat {
     /// The bare message.
     Raw,
-    /// `<PRI>Mmm dd hh:mm:ss tag[pid]: ` before it.
+    /// `<PRI>Mmm dd hh:mm:ss tag[pid]: ` before it: RFC 3164 as the syslog daemon of the same host wants it.
     Local,
     /// `<PRI>Mmm dd hh:mm:ss host tag[pid]: ` before it.
     Rfc3164,

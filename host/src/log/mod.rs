@@ -1,3 +1,208 @@
 //! Logs: what an exchange's line says, and how lines get to where they go without holding up traffic.
+//!
+//! A worker formats a line into a batch of its own ([`WorkerLog`]). A batch goes, by size or age, into the
+//! bounded queue of its outlet (a destination), which one thread of its own empties with blocking writes. So a
+//! reader that is slow, stuck or absent costs lines, which are counted and announced, and never a request.
+//!
+//! [`Logs`] owns the outlets. [`process`] leads the program's own messages, made with `tracing`, to them.
 
+mod date;
+mod frame;
+mod httplog;
+pub mod process;
+mod queue;
 pub mod record;
+mod sink;
+mod target;
+mod worker;
+mod writer;
+
+pub use record::Record;
+pub use target::TargetSet;
+pub use worker::WorkerLog;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::model::{Config, LogDestination, LogTarget};
+use frame::Frame;
+use queue::Queue;
+use sink::Sink;
+use target::{Outlet, Target};
+
+/// All outlets of the process. Clones are the same logs.
+#[derive(Debug, Clone)]
+pub struct Logs {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    host: String,
+    outlets: Mutex<Outlets>,
+}
+
+#[derive(Debug, Default)]
+struct Outlets {
+    open: Vec<(LogDestination, Arc<Outlet>)>,
+    next_id: usize,
+}
+
+/// A log that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open log {destination}")]
+pub struct OpenError {
+    /// Which.
+    pub destination: String,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+/// What became of a destination's lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counters {
+    /// The destination: `stdout`, a path, `host:port`.
+    pub destination: String,
+    /// Lines written.
+    pub written: u64,
+    /// Lines that were lost: the reader was too slow, or is not there.
+    pub dropped: u64,
+}
+
+impl Logs {
+    /// Opens every target that `config` names, in `[global]` or in a frontend.
+    pub fn new(config: &Config) -> Result<Logs, OpenError> {
+        let logs = Logs { shared: Arc::new(Shared { host: host_name(), outlets: Mutex::default() }) };
+        logs.open(config)?;
+        Ok(logs)
+    }
+
+    /// Opens what `config` names and is not open yet. What is open stays as it is, with what waits in its queue.
+    /// On a failure nothing has changed but that some new targets may be open.
+    pub fn open(&self, config: &Config) -> Result<(), OpenError> {
+        let mut outlets = self.outlets();
+        for target in all_targets(config) {
+            self.outlet(&mut outlets, target)?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of what `config`, which is in force now, no longer names. A set that somebody still holds goes
+    /// on working; its outlets end with it.
+    pub fn retain(&self, config: &Config) {
+        let named: HashSet<&LogDestination> = all_targets(config).map(|target| &target.destination).collect();
+        let mut outlets = self.outlets();
+        let (open, gone) = std::mem::take(&mut outlets.open)
+            .into_iter()
+            .partition(|(destination, _)| named.contains(destination));
+        outlets.open = open;
+        drop(outlets);
+        let gone: Vec<(LogDestination, Arc<Outlet>)> = gone;
+        for (_, outlet) in gone {
+            outlet.retired.store(true, Relaxed);
+        }
+    }
+
+    /// The set of these targets; those that are not open are opened.
+    pub fn target_set(&self, targets: &[LogTarget]) -> Result<TargetSet, OpenError> {
+        let mut outlets = self.outlets();
+        let set = targets.iter().map(|target| {
+            let outlet = self.outlet(&mut outlets, target)?;
+            let frame = Frame::new(target, &self.shared.host, std::process::id());
+            Ok(Target { outlet, frame, level: target.level })
+        });
+        Ok(TargetSet::new(set.collect::<Result<_, _>>()?))
+    }
+
+    /// A thread's side of the logs.
+    pub fn worker(&self) -> WorkerLog {
+        WorkerLog::new()
+    }
+
+    /// Opens files anew by their paths, after they were renamed for a rotation. Lines that wait go to the new
+    /// ones.
+    pub fn reopen(&self) {
+        for (_, outlet) in &self.outlets().open {
+            outlet.queue.reopen();
+        }
+    }
+
+    /// Lines written and lost so far, for each destination that is open.
+    pub fn counters(&self) -> Vec<Counters> {
+        let count = |(_, outlet): &(LogDestination, Arc<Outlet>)| Counters {
+            destination: outlet.name.clone(),
+            written: outlet.queue.written.load(Relaxed),
+            dropped: outlet.queue.dropped.load(Relaxed),
+        };
+        self.outlets().open.iter().map(count).collect()
+    }
+
+    /// Writes what waits, for `timeout` at most; then returns how many destinations are not done. To be called
+    /// when every [`WorkerLog`] is dropped: lines that come later are lost.
+    pub fn shutdown(&self, timeout: Duration) -> usize {
+        let deadline = Instant::now() + timeout;
+        let outlets: Vec<Arc<Outlet>> =
+            self.outlets().open.iter().map(|(_, outlet)| outlet.clone()).collect();
+        for outlet in &outlets {
+            outlet.queue.stop();
+        }
+        outlets.iter().filter(|outlet| !outlet.queue.wait(deadline)).count()
+    }
+
+    fn outlets(&self) -> MutexGuard<'_, Outlets> {
+        self.shared.outlets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The outlet of a target's destination. The target that opens it also lends it the frame of its own
+    /// messages.
+    fn outlet(&self, outlets: &mut Outlets, target: &LogTarget) -> Result<Arc<Outlet>, OpenError> {
+        let destination = &target.destination;
+        if let Some((_, outlet)) = outlets.open.iter().find(|(open, _)| open == destination) {
+            return Ok(outlet.clone());
+        }
+        let name = Name(destination).to_string();
+        let queue = Arc::new(Queue::new());
+        let frame = Frame::new(target, &self.shared.host, std::process::id());
+        Sink::open(destination)
+            .and_then(|sink| writer::start(queue.clone(), sink, frame))
+            .map_err(|source| OpenError { destination: name.clone(), source })?;
+        let outlet = Arc::new(Outlet { id: outlets.next_id, name, retired: AtomicBool::new(false), queue });
+        outlets.next_id += 1;
+        outlets.open.push((destination.clone(), outlet.clone()));
+        Ok(outlet)
+    }
+}
+
+fn all_targets(config: &Config) -> impl Iterator<Item = &LogTarget> {
+    config.global.log.iter().chain(config.frontends.iter().flat_map(|frontend| &frontend.log))
+}
+
+/// A destination as messages name it.
+struct Name<'a>(&'a LogDestination);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            LogDestination::Stdout => f.write_str("stdout"),
+            LogDestination::Stderr => f.write_str("stderr"),
+            LogDestination::File(path) | LogDestination::Unix(path) => path.display().fmt(f),
+            LogDestination::Udp(address) => f.write_str(address),
+        }
+    }
+}
+
+fn host_name() -> String {
+    let mut name = [0_u8; 256];
+    // SAFETY: the buffer is valid for its length, less a place for an end.
+    let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    let name = std::ffi::CStr::from_bytes_until_nul(&name).ok().and_then(|name| name.to_str().ok());
+    match name {
+        Some(name) if result == 0 && !name.is_empty() => name.to_owned(),
+        _ => "localhost".to_owned(),
+    }
+}

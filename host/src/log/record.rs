@@ -8,6 +8,9 @@ use std::time::SystemTime;
 pub struct Record<'a> {
     /// The client; `None` for one on a Unix socket, which is logged as `unix:1`.
     pub client: Option<SocketAddr>,
+    /// The address that the client connected to; `None` on a Unix socket. Only the line without `httplog`
+    /// names it.
+    pub local: Option<SocketAddr>,
     /// When the request's connection was accepted, or, on a connection that is kept, when the request began.
     pub accepted: SystemTime,
     /// The frontend's name.
