@@ -5,5 +5,6 @@ pub mod buffer;
 pub mod config;
 pub mod http;
 pub mod log;
+pub mod policy;
 pub mod stream;
 pub mod timer;
