@@ -1,26 +1,45 @@
 //! Policies: the WebAssembly components that choose servers. The only door to wasmtime; no type of it leaves
 //! this module.
 //!
-//! Off the data path, when a configuration is loaded:
-//! [`Runtime::prove`] loads each component that a backend names, holds the settings against what it
-//! [describes](Description), and tries it. What comes out is [`Proven`]; `lb check` ends there.
-//! [`Proven::open`] ties it to the shared [`Backend`](crate::backend::Backend), and the [`BackendPolicies`]
-//! that this gives make one [`Balancer`] and one [`Persistence`] for each worker.
+//! Off the data path, when a configuration is loaded: [`Runtime::prove`] loads each component that a backend
+//! names, holds the settings against what it [describes](Description), and tries it. What comes out is
+//! [`Proven`]; `lb check` ends there. [`Proven::open`] ties it to the shared
+//! [`Backend`](crate::backend::Backend), and the [`BackendPolicies`] that this gives make one [`Balancer`] and
+//! one [`Persistence`] for each worker.
 //!
 //! On the data path, on a worker's thread: [`Balancer::pick`], [`Persistence::recall`],
-//! [`Persistence::respond`]. None of them blocks, fails or panics, whatever the component does: where it
-//! gives no fit answer, it is counted and logged, the host decides, and a fresh instance is made elsewhere.
+//! [`Persistence::respond`]. None of them fails or panics, whatever the component does: where it gives no fit
+//! answer, it is counted and logged, the host decides, and a fresh instance is made elsewhere. Nor do they
+//! wait for anything, but for a lock where workers share an instance.
 
 mod answers;
 mod balancer;
+mod bench;
+mod bindings;
+mod component;
 mod description;
+mod fault;
+mod imports;
+mod instance;
+mod maker;
 mod persistence;
+mod record;
+mod reuse;
+mod runtime;
+mod sandbox;
 mod seat;
 mod settings;
+mod ticker;
+mod trial;
+mod validate;
+mod voice;
 
 pub use answers::{Affinity, Amendment, HeaderEdit, Key, KeyEdit, Outcome, Reply, Standing, Verdict};
 pub use balancer::Balancer;
+pub use component::{INTERFACE_VERSION, LoadError, Policy};
 pub use description::{Description, Kind, Setting, SettingValue};
+pub use fault::{Fault, FaultKind};
 pub use persistence::Persistence;
-pub use seat::{BackendPolicies, Proven, Runtime};
+pub use record::{Metrics, Role};
+pub use runtime::{BackendPolicies, Proven, Runtime, RuntimeError, built_ins, default_cache_dir};
 pub use settings::{Problem, Settings, check};

@@ -3,39 +3,76 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Affinity, Amendment, Key, Reply};
+use super::reuse::Reuse;
+use super::seat::Place;
+use super::{Affinity, Amendment, Key, Reply, Standing};
+use crate::backend::Backend;
 use crate::http::head::{RequestHead, ResponseHead};
 
 /// The persistence of a backend on one worker.
 pub struct Persistence {
+    backend: Arc<Backend>,
+    place: Place,
     key: Key,
-    nothing: Arc<Amendment>,
+    reuse: Reuse,
+    unchanged: Arc<Amendment>,
 }
 
 impl Persistence {
-    /// Where the key is: requests without it need no [`recall`](Self::recall).
+    pub(super) fn new(backend: Arc<Backend>, place: Place, key: Key) -> Persistence {
+        let reuse = Reuse::new(backend.servers.len());
+        Persistence { backend, place, key, reuse, unchanged: Arc::default() }
+    }
+
+    /// Where the key is: a request without it needs no [`recall`](Self::recall).
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// Finds the server that the key's value names.
+    /// Finds the server that the key's value names. Where the policy gives no fit answer, and for a value that
+    /// is empty or no UTF-8, the key is unknown and stays as it is. A server that is named is usable.
     pub fn recall(
         &mut self,
-        _request: &Arc<RequestHead>,
-        _value: &[u8],
-        _client: IpAddr,
-        _time_ms: u64,
+        request: &Arc<RequestHead>,
+        value: &[u8],
+        client: IpAddr,
+        time_ms: u64,
     ) -> Affinity {
-        Affinity::default()
+        let unknown = Affinity { standing: Standing::Unknown, ..Affinity::default() };
+        let Some(value) = std::str::from_utf8(value).ok().filter(|value| !value.is_empty()) else {
+            return unknown;
+        };
+        let Some(mut affinity) = self.place.recall(request, &self.key, value, client, time_ms) else {
+            return unknown;
+        };
+        let usable = |server: &u32| {
+            self.backend.servers.get(*server as usize).is_some_and(|server| server.is_usable())
+        };
+        if affinity.server.as_ref().is_some_and(|server| !usable(server)) {
+            affinity.server = None;
+            affinity.standing = Standing::Down;
+        }
+        affinity
     }
 
-    /// Says what to change in a response.
+    /// Says what to change in a response. Where the policy gives no fit answer: nothing.
     pub fn respond(
         &mut self,
-        _request: &Arc<RequestHead>,
-        _response: &Arc<ResponseHead>,
-        _reply: Reply<'_>,
+        request: &Arc<RequestHead>,
+        response: &Arc<ResponseHead>,
+        reply: Reply<'_>,
     ) -> Arc<Amendment> {
-        self.nothing.clone()
+        if let Some(amendment) = self.reuse.find(&reply) {
+            self.place.tally().reused.add_one();
+            return amendment.clone();
+        }
+        match self.place.respond(request, response, &self.key, &reply) {
+            Some((amendment, reusable_ms)) => {
+                let amendment = Arc::new(amendment);
+                self.reuse.keep(&reply, &amendment, reusable_ms);
+                amendment
+            }
+            None => self.unchanged.clone(),
+        }
     }
 }

@@ -1,47 +1,262 @@
-//! placeholder
-use std::path::Path;
-use std::sync::Arc;
+//! A policy's place in a backend ([`Post`]), and its seats there, one a worker: the live instance, what
+//! becomes of it when it fails, and who decides meanwhile.
 
-use super::{Balancer, Persistence, Problem};
-use crate::backend::Backend;
-use crate::config::model;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Loads and runs policies: one a process. Cheap to keep, and it must be kept while traffic flows.
-pub struct Runtime {}
+use super::answers::{Affinity, Amendment, Key, Outcome, Reply};
+use super::bindings::{self, persistence};
+use super::component::Policy;
+use super::fault::Fault;
+use super::instance::{Arrival, Instance, Refusal, StartError};
+use super::maker::{Maker, Slot};
+use super::record::{Record, Tally};
+use super::settings::Settings;
+use super::voice::Voice;
+use crate::backend::{Backend, Candidate};
+use crate::http::head::{RequestHead, ResponseHead};
 
-impl Runtime {
-    /// Starts the runtime. Compiled code is kept in `cache_dir`.
-    pub fn new(_cache_dir: Option<&Path>) -> anyhow::Result<Runtime> {
-        Ok(Runtime {})
-    }
+/// A policy in one role of a backend: all that an instance is made from, and how it does.
+pub(super) struct Post {
+    pub(super) policy: Arc<Policy>,
+    pub(super) settings: Settings,
+    pub(super) backend: Arc<Backend>,
+    /// Where the trial instance placed its key; for persistence.
+    pub(super) key: Option<Key>,
+    pub(super) voice: Arc<Voice>,
+    pub(super) record: Record,
+    pub(super) maker: Arc<Maker>,
+}
 
-    /// Loads, checks and tries all policies of a backend. Takes up to seconds: call it off the data path.
-    pub fn prove(&self, _backend: &model::Backend) -> Result<Proven, Vec<Problem>> {
-        Ok(Proven {})
+/// Why an instance could not be made.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Fault(Fault),
+    Refusal(Refusal),
+}
+
+/// Makes an instance and configures it. What it says of its key's place comes with it.
+pub(super) fn start(
+    policy: &Policy,
+    settings: &Settings,
+    backend: &Arc<Backend>,
+    voice: &Arc<Voice>,
+) -> Result<(Instance, Option<Key>), Failure> {
+    let mut instance = Instance::new(policy, Some(backend.clone()), voice.clone()).map_err(|why| {
+        Failure::Fault(match why {
+            StartError::Fault(fault) => fault,
+            StartError::Mismatch(why) => Fault::start(why),
+        })
+    })?;
+    instance
+        .configure(settings, &backend.config.servers)
+        .map_err(Failure::Fault)?
+        .map_err(Failure::Refusal)?;
+    let key = instance.place().map_err(Failure::Fault)?;
+    Ok((instance, key))
+}
+
+impl Post {
+    /// Makes an instance like those before it. On the maker's thread, or wherever time does not matter.
+    pub(super) fn make(&self) -> Result<Instance, Fault> {
+        let (instance, key) =
+            start(&self.policy, &self.settings, &self.backend, &self.voice).map_err(|why| match why {
+                Failure::Fault(fault) => Fault::start(format!("did not start anew: it {fault}")),
+                Failure::Refusal(refusal) => {
+                    Fault::start(format!("refused settings that it took before: {}", refusal.message))
+                }
+            })?;
+        if self.key.is_some() && key != self.key {
+            return Err(Fault::start("placed its key elsewhere than before"));
+        }
+        self.record.count_instance();
+        Ok(instance)
     }
 }
 
-/// The policies of a backend, known to be fit for it.
-pub struct Proven {}
+/// Where one worker, or all of them, have their instance.
+pub(super) struct Seat {
+    post: Arc<Post>,
+    instance: Option<Instance>,
+    /// Whether the instance took the place of one that failed.
+    remade: bool,
+    ordered: bool,
+    slot: Arc<Slot>,
+}
 
-impl Proven {
-    /// Ties them to the backend that they decide for.
-    pub fn open(&self, _backend: &Arc<Backend>) -> BackendPolicies {
-        BackendPolicies {}
+impl Seat {
+    /// A seat with a live instance; or without, where the policy fails even now. Then it is ordered as after
+    /// any failure.
+    pub(super) fn new(post: &Arc<Post>) -> Seat {
+        Seat {
+            post: post.clone(),
+            instance: post.make().ok(),
+            remade: false,
+            ordered: false,
+            slot: Arc::default(),
+        }
+    }
+
+    /// The instance, where there is one that may serve.
+    fn at_hand(&mut self, now_ms: u64) -> Option<&mut Instance> {
+        if self.post.record.is_benched(now_ms) {
+            return None;
+        }
+        if self.instance.is_none() {
+            self.fetch(now_ms);
+        }
+        self.instance.as_mut()
+    }
+
+    #[cold]
+    fn fetch(&mut self, now_ms: u64) {
+        match self.slot.take() {
+            Some(made) => {
+                self.ordered = false;
+                self.remade = true;
+                match made {
+                    Ok(instance) => self.instance = Some(instance),
+                    Err(fault) => self.post.record.fault(&fault, now_ms, true),
+                }
+            }
+            None if !self.ordered => {
+                self.ordered = true;
+                self.post.maker.make(self.post.clone(), self.slot.clone());
+            }
+            None => {}
+        }
+    }
+
+    /// The call failed: this instance is not entered again.
+    #[cold]
+    fn failed(&mut self, fault: &Fault, now_ms: u64, decisive: bool) {
+        self.post.record.fault(fault, now_ms, decisive);
+        if let Some(instance) = self.instance.take() {
+            self.post.maker.bury(instance);
+        }
+        if !self.post.record.is_benched(now_ms) {
+            self.fetch(now_ms);
+        }
+    }
+
+    /// Makes a call, and sees to its failure. `None`: there was no fit answer.
+    fn call<T>(&mut self, now_ms: u64, call: impl FnOnce(&mut Instance) -> Result<T, Fault>) -> Option<T> {
+        match call(self.at_hand(now_ms)?) {
+            Ok(answer) => Some(answer),
+            Err(fault) => {
+                self.failed(&fault, now_ms, false);
+                None
+            }
+        }
+    }
+
+    /// Tells the instance the candidates, where it knows older ones.
+    fn refresh(&mut self, candidates: &[Candidate], version: u64, now_ms: u64) -> Option<()> {
+        let instance = self.at_hand(now_ms)?;
+        if instance.version == Some(version) {
+            return Some(());
+        }
+        let first = instance.version.is_none();
+        match instance.update(candidates, version) {
+            Ok(()) => Some(()),
+            Err(fault) => {
+                let decisive = first && self.remade;
+                self.failed(&fault, now_ms, decisive);
+                None
+            }
+        }
     }
 }
 
-/// The policies of a backend, shared by the workers.
-pub struct BackendPolicies {}
+/// A policy as one worker reaches it.
+pub(super) struct Place {
+    seat: Access,
+    post: Arc<Post>,
+    tally: Arc<Tally>,
+}
 
-impl BackendPolicies {
-    /// The balancer for one worker, with live instances; may be made on any thread but a worker's, and moved.
-    pub fn balancer(&self) -> Balancer {
-        Balancer {}
+enum Access {
+    Own(Box<Seat>),
+    Shared(Arc<Mutex<Seat>>),
+}
+
+impl Place {
+    pub(super) fn own(post: &Arc<Post>) -> Place {
+        Place { seat: Access::Own(Box::new(Seat::new(post))), post: post.clone(), tally: post.record.tally() }
     }
 
-    /// The persistence for one worker, where the backend has any.
-    pub fn persistence(&self) -> Option<Persistence> {
-        None
+    pub(super) fn shared(post: &Arc<Post>, seat: &Arc<Mutex<Seat>>) -> Place {
+        Place { seat: Access::Shared(seat.clone()), post: post.clone(), tally: post.record.tally() }
+    }
+
+    pub(super) fn post(&self) -> &Post {
+        &self.post
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn with<T>(&mut self, call: impl FnOnce(&mut Seat) -> T) -> T {
+        match &mut self.seat {
+            Access::Own(seat) => call(seat),
+            Access::Shared(seat) => call(&mut seat.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// Asks for a candidate. `None`: another has to decide.
+    pub(super) fn pick(
+        &mut self,
+        request: &Arc<RequestHead>,
+        arrival: Arrival,
+        candidates: &[Candidate],
+        version: u64,
+    ) -> Option<u32> {
+        let answer = self.with(|seat| {
+            seat.refresh(candidates, version, arrival.time_ms)?;
+            seat.call(arrival.time_ms, |instance| instance.pick(request, arrival))
+        });
+        match answer {
+            Some(Some(_)) => self.tally.decisions.add_one(),
+            Some(None) => self.tally.passes.add_one(),
+            None => self.tally.fallbacks.add_one(),
+        }
+        answer.flatten()
+    }
+
+    pub(super) fn observe(&mut self, outcome: &Outcome) {
+        // Lost where it fails; the failure is on record.
+        let _ = self.with(|seat| seat.call(outcome.time_ms, |instance| instance.observe(outcome)));
+    }
+
+    pub(super) fn recall(
+        &mut self,
+        request: &Arc<RequestHead>,
+        key: &Key,
+        value: &str,
+        client: std::net::IpAddr,
+        time_ms: u64,
+    ) -> Option<Affinity> {
+        let visit = persistence::Visit { value, time_ms, client: bindings::address(client) };
+        let answer = self.with(|seat| seat.call(time_ms, |instance| instance.recall(request, key, visit)));
+        self.count(answer.is_some());
+        answer
+    }
+
+    pub(super) fn respond(
+        &mut self,
+        request: &Arc<RequestHead>,
+        response: &Arc<ResponseHead>,
+        key: &Key,
+        reply: &Reply<'_>,
+    ) -> Option<(Amendment, u32)> {
+        let answer = self.with(|seat| {
+            seat.call(reply.time_ms, |instance| instance.respond(request, response, key, reply))
+        });
+        self.count(answer.is_some());
+        answer
+    }
+
+    fn count(&self, decided: bool) {
+        if decided { self.tally.decisions.add_one() } else { self.tally.fallbacks.add_one() }
     }
 }

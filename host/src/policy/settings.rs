@@ -79,10 +79,8 @@ pub fn check(description: &Description, spec: &PolicySpec) -> Result<Settings, V
 
 fn unknown(description: &Description, raw: &RawSetting) -> Problem {
     let names = || description.settings.iter().map(|setting| setting.name.as_str());
-    let problem = Problem::at(
-        &raw.name_span,
-        format!("the policy {} has no setting `{}`", description.name, raw.name),
-    );
+    let problem =
+        Problem::at(&raw.name_span, format!("the policy {} has no setting `{}`", description.name, raw.name));
     match nearest(&raw.name, names()) {
         Some(name) => problem.help(format!("did you mean `{name}`?")),
         None if description.settings.is_empty() => problem.help("it takes no settings"),
