@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod buffer;
 pub mod config;
+pub mod failure;
 pub mod http;
 pub mod log;
 pub mod policy;

@@ -1,0 +1,340 @@
+//! What goes wrong, and what comes of it: the one table from a failure's source and phase to the status, to
+//! whether another try may follow, and to the first two characters of the log's termination state; and the
+//! pages that are sent. HAProxy's, as its manual (section 8.5) and its behaviour have it.
+//!
+//! Pure data: nothing here does I/O or knows of an exchange.
+
+use std::sync::LazyLock;
+
+/// Something that ended an exchange, or kept it from beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// What came is no request that can be understood, or larger than a head may be.
+    BadRequest,
+    /// The request's body turned out malformed while the server had not answered yet.
+    BadRequestBody,
+    /// The request's body turned out malformed when the response was on its way already.
+    BadRequestData,
+    /// The request's head is well formed, but its encodings cannot be passed on.
+    Unprocessable,
+    /// The request is larger than is allowed.
+    RequestTooLarge,
+    /// A rule forbids the request.
+    Forbidden,
+    /// A limit on requests is reached.
+    TooManyRequests,
+    /// The client was too slow with the request's head.
+    RequestTimeout,
+    /// The client closed the connection within the request's head.
+    ClientAbortsRequest,
+    /// The client went away while its request was queued.
+    ClientAbortsQueue,
+    /// The client went away while a connection was made for it.
+    ClientAbortsConnect,
+    /// The client went away while the server was at work. The log shows a 400, which nobody reads.
+    ClientAbortsWait,
+    /// The client went away within the request's body.
+    ClientAbortsUpload,
+    /// The client went away within the response's body.
+    ClientAbortsData,
+    /// The client neither sent nor took data for too long.
+    ClientTimeoutData,
+    /// No server may be chosen.
+    NoServer,
+    /// No server had room in time.
+    QueueTimeout,
+    /// The server refused the connection, or cannot be reached.
+    ConnectRefused,
+    /// The connection took too long.
+    ConnectTimeout,
+    /// This process ran out of sockets, ports or memory for the connection.
+    ConnectExhausted,
+    /// A kept connection was closed by the server before it said a word to this request: it was closing already.
+    ServerStale,
+    /// The server closed the connection before its response's head was whole.
+    ServerClosed,
+    /// The server's response cannot be understood.
+    ServerInvalid,
+    /// The server was too slow with its response's head.
+    ServerTimeout,
+    /// The server closed the connection within its response's body.
+    ServerAbortsData,
+    /// The response's body turned out malformed.
+    ServerInvalidData,
+    /// The server was silent for too long within its response's body.
+    ServerTimeoutData,
+    /// This program failed.
+    Internal,
+    /// The exchange was cut off from without: a drain whose time was up.
+    Killed,
+}
+
+/// What comes of a [`Failure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The status to answer, where nothing was answered yet. `None`: the connection just closes.
+    pub status: Option<u16>,
+    /// The termination state's first character: who ended the exchange.
+    pub cause: u8,
+    /// Its second: in which phase.
+    pub phase: u8,
+    /// Whether another try may follow.
+    pub retry: Retry,
+}
+
+/// Whether another try at a server may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// None: the server may have seen the request, or it would change nothing.
+    Never,
+    /// At once, on a new connection to the same server, not counted: the server never saw this request.
+    Reconnect,
+    /// As often as `retries` says, on the same server after a pause; with `redispatch` the last time on another.
+    Connect,
+}
+
+impl Failure {
+    /// What comes of it. The table.
+    pub fn outcome(self) -> Outcome {
+        use Failure::*;
+        use Retry::{Connect, Never, Reconnect};
+        #[rustfmt::skip]
+        let (status, [cause, phase], retry) = match self {
+            // The client's side.
+            BadRequest          => (Some(400), b"PR", Never),
+            BadRequestBody      => (Some(400), b"PH", Never),
+            BadRequestData      => (None,      b"PD", Never),
+            Unprocessable       => (Some(422), b"PR", Never),
+            RequestTooLarge     => (Some(413), b"PR", Never),
+            Forbidden           => (Some(403), b"PR", Never),
+            TooManyRequests     => (Some(429), b"PR", Never),
+            RequestTimeout      => (Some(408), b"cR", Never),
+            ClientAbortsRequest => (Some(400), b"CR", Never),
+            ClientAbortsQueue   => (None,      b"CQ", Never),
+            ClientAbortsConnect => (None,      b"CC", Never),
+            ClientAbortsWait    => (Some(400), b"CH", Never),
+            ClientAbortsUpload  => (None,      b"CD", Never),
+            ClientAbortsData    => (None,      b"CD", Never),
+            ClientTimeoutData   => (None,      b"cD", Never),
+            // The way to a server.
+            NoServer            => (Some(503), b"SC", Never),
+            QueueTimeout        => (Some(503), b"sQ", Never),
+            ConnectRefused      => (Some(503), b"SC", Connect),
+            ConnectTimeout      => (Some(503), b"sC", Connect),
+            ConnectExhausted    => (Some(503), b"RC", Never),
+            // The server's side.
+            ServerStale         => (Some(502), b"SH", Reconnect),
+            ServerClosed        => (Some(502), b"SH", Never),
+            ServerInvalid       => (Some(502), b"PH", Never),
+            ServerTimeout       => (Some(504), b"sH", Never),
+            ServerAbortsData    => (None,      b"SD", Never),
+            ServerInvalidData   => (None,      b"PD", Never),
+            ServerTimeoutData   => (None,      b"sD", Never),
+            // Ours.
+            Internal            => (Some(500), b"IH", Never),
+            Killed              => (None,      b"KD", Never),
+        };
+        Outcome { status, cause: *cause, phase: *phase, retry }
+    }
+}
+
+/// Status, reason and text of each page. The reasons are HAProxy's.
+const TEXTS: [(u16, &str, &str); 11] = [
+    (400, "Bad request", "The request could not be understood."),
+    (403, "Forbidden", "A rule of this site does not allow this request."),
+    (408, "Request Time-out", "The request was not complete in time."),
+    (413, "Payload Too Large", "The request is larger than this site allows."),
+    (422, "Unprocessable Content", "The request uses an encoding that cannot be passed on."),
+    (429, "Too Many Requests", "Too many requests came in a short time. Please wait before the next one."),
+    (500, "Internal Server Error", "Something went wrong on the way to the server."),
+    (501, "Not Implemented", "The request asks for something that is not supported."),
+    (502, "Bad Gateway", "The server gave no valid answer."),
+    (503, "Service Unavailable", "No server can take this request right now."),
+    (504, "Gateway Time-out", "The server did not answer in time."),
+];
+
+static PAGES: LazyLock<[Page; TEXTS.len()]> =
+    LazyLock::new(|| TEXTS.map(|(status, reason, text)| Page::new(status, reason, text)));
+
+/// What an answer says of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// It closes.
+    Close,
+    /// It stays, as HTTP/1.1 has it by default.
+    Keep,
+    /// It stays, and HTTP/1.0 wants that said.
+    KeepAlive,
+}
+
+/// The answer to a failure, made once.
+#[derive(Debug)]
+pub struct Page {
+    status: u16,
+    /// Whole responses, for each [`Connection`].
+    responses: [Box<[u8]>; 3],
+    body: usize,
+    logged_head: u64,
+}
+
+impl Page {
+    fn new(status: u16, reason: &str, text: &str) -> Page {
+        let body = format!("<html><body><h1>{status} {reason}</h1>\n{text}\n</body></html>\n");
+        let length = body.len().to_string();
+        let headers = [
+            ("content-length", length.as_str()),
+            ("cache-control", "no-cache"),
+            ("content-type", "text/html"),
+        ];
+        let lines: String = headers.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
+        let whole = |connection: &str| {
+            let head = format!("HTTP/1.1 {status} {reason}\r\n{lines}{connection}\r\n");
+            (head + &body).into_bytes().into_boxed_slice()
+        };
+        // HAProxy's way of counting: 20 and the parts of the status line, names and values, 1 for the end. What
+        // it says of the connection counts on the pages only that always close it.
+        let line = 20 + "HTTP/1.1".len() + 3 + reason.len();
+        let closes = if matches!(status, 400 | 408) { "connectionclose".len() } else { 0 };
+        let values: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        Page {
+            status,
+            responses: [whole("connection: close\r\n"), whole(""), whole("connection: keep-alive\r\n")],
+            body: body.len(),
+            logged_head: (line + values + closes + 1) as u64,
+        }
+    }
+
+    /// The page for a status. One that no failure has gets that of 500.
+    pub fn of(status: u16) -> &'static Page {
+        let find = |status| PAGES.iter().find(|page| page.status == status);
+        find(status).or_else(|| find(500)).unwrap_or(&PAGES[0])
+    }
+
+    /// The response's bytes: a whole one, or its head alone as the answer to HEAD.
+    pub fn response(&self, connection: Connection, head_only: bool) -> &[u8] {
+        let whole = &self.responses[connection as usize];
+        if head_only { &whole[..whole.len() - self.body] } else { whole }
+    }
+
+    /// What HAProxy's log says of the response's size, `%B`, which is not the bytes on the wire. For answers to
+    /// what never became a request it says 0.
+    pub fn logged_bytes(&self, head_only: bool) -> u64 {
+        self.logged_head + if head_only { 0 } else { self.body as u64 }
+    }
+}
+
+/// The complete response for a status, to a client of HTTP/1.1 that did not ask with HEAD.
+pub fn response(status: u16, keep: bool) -> &'static [u8] {
+    Page::of(status).response(if keep { Connection::Keep } else { Connection::Close }, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(failure: Failure) -> (Option<u16>, String) {
+        let outcome = failure.outcome();
+        (outcome.status, [outcome.cause, outcome.phase].map(char::from).iter().collect())
+    }
+
+    #[test]
+    fn every_row_as_haproxy_has_it() {
+        for (failure, status, termination) in [
+            (Failure::BadRequest, 400, "PR"),
+            (Failure::BadRequestBody, 400, "PH"),
+            (Failure::Unprocessable, 422, "PR"),
+            (Failure::RequestTooLarge, 413, "PR"),
+            (Failure::Forbidden, 403, "PR"),
+            (Failure::TooManyRequests, 429, "PR"),
+            (Failure::RequestTimeout, 408, "cR"),
+            (Failure::ClientAbortsRequest, 400, "CR"),
+            (Failure::ClientAbortsWait, 400, "CH"),
+            (Failure::NoServer, 503, "SC"),
+            (Failure::QueueTimeout, 503, "sQ"),
+            (Failure::ConnectRefused, 503, "SC"),
+            (Failure::ConnectTimeout, 503, "sC"),
+            (Failure::ConnectExhausted, 503, "RC"),
+            (Failure::ServerStale, 502, "SH"),
+            (Failure::ServerClosed, 502, "SH"),
+            (Failure::ServerInvalid, 502, "PH"),
+            (Failure::ServerTimeout, 504, "sH"),
+            (Failure::Internal, 500, "IH"),
+        ] {
+            assert_eq!(state(failure), (Some(status), termination.to_owned()), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn where_an_answer_is_under_way_or_nobody_is_there_the_connection_just_closes() {
+        for (failure, termination) in [
+            (Failure::BadRequestData, "PD"),
+            (Failure::ClientAbortsQueue, "CQ"),
+            (Failure::ClientAbortsConnect, "CC"),
+            (Failure::ClientAbortsUpload, "CD"),
+            (Failure::ClientAbortsData, "CD"),
+            (Failure::ClientTimeoutData, "cD"),
+            (Failure::ServerAbortsData, "SD"),
+            (Failure::ServerInvalidData, "PD"),
+            (Failure::ServerTimeoutData, "sD"),
+            (Failure::Killed, "KD"),
+        ] {
+            assert_eq!(state(failure), (None, termination.to_owned()), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_no_server_has_seen_is_tried_again() {
+        assert_eq!(Failure::ConnectRefused.outcome().retry, Retry::Connect);
+        assert_eq!(Failure::ConnectTimeout.outcome().retry, Retry::Connect);
+        assert_eq!(Failure::ServerStale.outcome().retry, Retry::Reconnect);
+        for failure in
+            [Failure::ServerClosed, Failure::ServerTimeout, Failure::ServerInvalid, Failure::NoServer]
+        {
+            assert_eq!(failure.outcome().retry, Retry::Never, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_response_is_complete() {
+        let expected = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 103\r\ncache-control: no-cache\r\n\
+                        content-type: text/html\r\nconnection: close\r\n\r\n<html><body><h1>503 Service \
+                        Unavailable</h1>\nNo server can take this request right now.\n</body></html>\n";
+        assert_eq!(String::from_utf8_lossy(response(503, false)), expected);
+        let kept = expected.replace("connection: close\r\n", "");
+        assert_eq!(String::from_utf8_lossy(response(503, true)), kept);
+        let said = expected.replace("connection: close", "connection: keep-alive");
+        let page = Page::of(503);
+        assert_eq!(String::from_utf8_lossy(page.response(Connection::KeepAlive, false)), said);
+    }
+
+    #[test]
+    fn every_page_says_its_own_length() {
+        for page in PAGES.iter() {
+            for connection in [Connection::Close, Connection::Keep, Connection::KeepAlive] {
+                let whole = std::str::from_utf8(page.response(connection, false)).expect("ASCII");
+                let (head, body) = whole.split_once("\r\n\r\n").expect("a head and a body");
+                assert!(head.starts_with(&format!("HTTP/1.1 {} ", page.status)));
+                assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())));
+                let head_only = page.response(connection, true);
+                assert_eq!(head_only, format!("{head}\r\n\r\n").as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_are_logged_as_haproxy_counts_them() {
+        // HAProxy logs 217 for its own page of 107 bytes, and 110 for the answer to HEAD.
+        let page = Page::of(503);
+        assert_eq!(page.logged_bytes(true), 110);
+        assert_eq!(page.logged_bytes(false), 110 + page.body as u64);
+        assert_eq!(Page::of(400).logged_bytes(true), 206 - 90);
+    }
+
+    #[test]
+    fn every_status_of_the_table_has_a_page() {
+        for status in [400, 403, 408, 413, 422, 429, 500, 502, 503, 504] {
+            assert_eq!(Page::of(status).status, status);
+        }
+        assert_eq!(Page::of(599).status, 500);
+    }
+}
