@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod messages;
+mod reference;
 mod resolved;
 mod robustness;
