@@ -125,20 +125,15 @@ impl Diagnostics {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
-    /// All of it for people, in the order of the file. `colour` is for terminals.
+    /// All of it for people, in the order of the file; nothing if nothing was found. `colour` is for terminals.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut problems: Vec<_> = self.problems.iter().collect();
         problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
+        // Backends that take a policy over from [defaults] all find the same wrong with it.
         problems.dedup();
-        let mut text = String::new();
-        for problem in problems {
-            text.push_str(&renderer.render(&[self.group(problem)]));
-            text.push_str("\n\n");
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-        text
+        let rendered = |problem| renderer.render(&[self.group(problem)]) + "\n";
+        problems.into_iter().map(rendered).collect::<Vec<_>>().join("\n")
     }
 
     fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {

@@ -156,15 +156,15 @@ impl<'a> Section<'a> {
     /// What to do about an unknown key: move it to where it belongs, or take the one that was meant.
     fn advice_on(&self, name: &str) -> String {
         let full = format!("{}{name}", self.prefix);
-        let inside = |key: &&Key| key.name.rsplit_once('.').is_some_and(|(_, last)| last == name);
-        if let Some(key) = keys::of(self.scope).find(inside) {
-            return format!("did you mean `{}`?", key.name);
-        }
         if let Some(key) = keys::all().find(|key| key.name == full) {
             let homes: Vec<_> = key.scopes.iter().map(|scope| format!("`{}`", scope.written())).collect();
             return format!("`{full}` belongs in {}", homes.join(" or "));
         }
-        self.sibling(name).map_or(String::new(), |nearest| format!("did you mean `{nearest}`?"))
+        let in_a_table = |key: &&Key| key.name.rsplit_once('.').is_some_and(|(_, last)| last == name);
+        let nested = keys::of(self.scope).find(in_a_table).map(|key| key.name);
+        let meant: Vec<_> =
+            self.sibling(name).into_iter().chain(nested).map(|key| format!("`{key}`")).collect();
+        if meant.is_empty() { String::new() } else { format!("did you mean {}?", meant.join(" or ")) }
     }
 
     /// The key of this section that an unknown one was most likely meant to be.

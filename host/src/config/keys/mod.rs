@@ -122,6 +122,6 @@ const FILE: &[Key] = &[
         default: "required",
         haproxy: "backend",
         doc: "Servers, and who chooses among them.",
-        example: "[backends.api]\nservers = [{ name = \"a\", address = \"10.0.0.1:80\" }]",
+        example: "[backends.app]\nservers = [{ name = \"a\", address = \"10.0.0.1:80\" }]",
     },
 ];

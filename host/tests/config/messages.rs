@@ -1,6 +1,5 @@
-//! What is said about wrong configurations: each `tests/config/NAME.toml` beside the exact message, in
+//! What is said about wrong configurations: each `messages/NAME.toml` beside the exact message, in
 //! `NAME.stderr`. `LB_BLESS=1` rewrites the messages; read the difference before you keep it.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ fn message(path: &Path) -> String {
 }
 
 fn wrong_files() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/messages");
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|it| it == "toml")).collect();
     files.sort();

@@ -1,0 +1,7 @@
+//! `lb.toml`, from text to resolved configuration or to what is said about it.
+#![allow(clippy::unwrap_used)]
+
+mod messages;
+mod reference;
+mod resolved;
+mod robustness;
