@@ -1,6 +1,8 @@
 //! A backend as the whole process shares it: its servers, who of them may be chosen, and the number of the
 //! next pick. Which one is chosen is a policy's business.
 
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod health;
 pub mod queue;
 pub mod resolve;

@@ -29,8 +29,7 @@ impl Checker {
     /// The first checks are spread over the interval, by the servers' positions, as HAProxy does; those of
     /// a server that an earlier configuration checked come when they would have come.
     pub fn start(backends: &[Arc<Backend>]) -> Checker {
-        let checked: Vec<(&Arc<Backend>, usize, &Check)> =
-            backends.iter().flat_map(|backend| checked(backend)).collect();
+        let checked: Vec<(&Arc<Backend>, usize, &Check)> = backends.iter().flat_map(checked).collect();
         let inters: Vec<Duration> = checked.iter().map(|(_, _, check)| first_inter(check)).collect();
         let mut tasks = JoinSet::new();
         for ((backend, index, check), delay) in checked.iter().zip(spread(&inters)) {
