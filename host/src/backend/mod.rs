@@ -1,6 +1,8 @@
 //! A backend as the whole process shares it: its servers, who of them may be chosen, and the number of the
 //! next pick. Which one is chosen is a policy's business.
 
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod health;
 pub mod queue;
 pub mod resolve;
@@ -148,5 +150,94 @@ impl Backend {
         }
         *self.candidates.lock().unwrap_or_else(PoisonError::into_inner) = list.into();
         self.version.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::MutexGuard;
+
+    use super::health::check::Finding;
+    use super::*;
+
+    fn backend() -> Arc<Backend> {
+        let backup = model::Server { backup: true, ..fixtures::server("spare") };
+        let servers = vec![fixtures::server("web-a"), fixtures::server("web-b"), backup];
+        fixtures::backend(fixtures::config("flask_servers"), servers)
+    }
+
+    fn chosen(backend: &Backend) -> Vec<u32> {
+        backend.candidates().iter().map(|candidate| candidate.server).collect()
+    }
+
+    #[test]
+    fn backups_serve_only_when_nobody_else_can() {
+        let backend = backend();
+        let version = backend.version();
+        assert_eq!(chosen(&backend), [0, 1]);
+        backend.server_changed(0, false);
+        assert_eq!(chosen(&backend), [1]);
+        backend.server_changed(1, false);
+        assert_eq!(chosen(&backend), [2]);
+        assert_eq!(backend.usable(), (0, 1));
+        backend.server_changed(0, true);
+        assert_eq!(chosen(&backend), [0]);
+        assert_eq!(backend.version(), version + 3);
+    }
+
+    #[test]
+    fn a_disabled_server_stays_out_whatever_is_said_of_it() {
+        let disabled = model::Server { disabled: true, ..fixtures::server("web-a") };
+        let backend = fixtures::backend(fixtures::config("b"), vec![disabled]);
+        backend.server_changed(0, true);
+        assert!(chosen(&backend).is_empty());
+    }
+
+    #[test]
+    fn the_log_says_who_went_down_and_why_and_who_is_left() {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let writer = Tee(log.clone());
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let backend = backend();
+            let cause = || Cause::Check(Finding::Layer7WrongStatus(500, "OOPS".into()));
+            (0..3)
+                .for_each(|index| backend.transition(index, false, cause(), Some(Duration::from_millis(4))));
+            let cause = Cause::Check(Finding::Layer4Passed);
+            backend.transition(2, true, cause, Some(Duration::ZERO));
+        });
+        let log = String::from_utf8(lock(&log).clone()).expect("text");
+        let lines: Vec<&str> =
+            log.lines().filter_map(|line| line.split_once("backend: ")).map(|l| l.1).collect();
+        let sentence = |line: usize| lines[line].split(" backend=").next().unwrap_or_default();
+        assert_eq!(
+            sentence(0),
+            "server flask_servers/web-a is DOWN: Layer7 wrong status, code 500, OOPS, after 4 ms; 1 active and \
+             1 backup servers are left, 0 sessions active, 0 requeued, 0 still queued"
+        );
+        assert!(lines[2].starts_with("backup server flask_servers/spare is DOWN"), "{}", lines[2]);
+        assert_eq!(sentence(3), "backend flask_servers has no server available");
+        assert!(log.lines().nth(3).is_some_and(|line| line.contains("ERROR")));
+        assert!(lines[4].contains("spare is UP: Layer4 check passed, after 0 ms; 0 active and 1 backup"));
+    }
+
+    #[derive(Clone)]
+    struct Tee(Arc<Mutex<Vec<u8>>>);
+
+    fn lock(log: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+        log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    impl Write for Tee {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            lock(&self.0).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 }

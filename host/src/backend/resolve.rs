@@ -156,3 +156,138 @@ impl Named {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::backend::fixtures;
+    use crate::backend::health::state::Pace;
+    use crate::config::model;
+
+    /// Answers from a script, says when it was asked, and then never answers again.
+    struct Script {
+        answers: Mutex<VecDeque<io::Result<Vec<IpAddr>>>>,
+        asked: mpsc::UnboundedSender<Instant>,
+    }
+
+    impl Resolve for Script {
+        async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+            assert_eq!(name, "web-a");
+            let answer = self.answers.lock().expect("the script").pop_front();
+            self.asked.send(Instant::now()).expect("a listener");
+            match answer {
+                Some(answer) => answer,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    fn named() -> model::Server {
+        let address = ServerAddress::Name("web-a".into(), 5001);
+        model::Server { address, check: Some(fixtures::check(5, 3)), ..fixtures::server("web-a") }
+    }
+
+    /// Runs a script of answers (the last bytes of addresses; none: a failure) to its end. Returns the
+    /// backend and the pauses in seconds.
+    async fn run(script: &[&[u8]]) -> (Arc<Backend>, Vec<u64>) {
+        let backend = fixtures::backend(fixtures::config("flask_servers"), vec![named()]);
+        let answers = script.iter().map(|answer| match answer {
+            [] => Err(io::Error::other("no such host")),
+            answer => Ok(answer.iter().map(|&last| ip(last)).collect()),
+        });
+        let (asked, mut times) = mpsc::unbounded_channel();
+        let names = Names::start(
+            std::slice::from_ref(&backend),
+            Script { answers: Mutex::new(answers.collect()), asked },
+        );
+        let mut seen = Vec::new();
+        while seen.len() <= script.len() {
+            seen.push(times.recv().await.expect("a look-up"));
+        }
+        drop(names);
+        let pauses = seen.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64().round() as u64).collect();
+        (backend, pauses)
+    }
+
+    fn address(backend: &Backend) -> Option<String> {
+        backend.servers[0].address().map(|address| address.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_is_down_until_its_name_resolves_and_then_starts_up() {
+        let (backend, _) = run(&[&[]]).await;
+        assert!(!backend.servers[0].is_usable() && backend.servers[0].is_unresolved());
+        let (backend, _) = run(&[&[], &[7]]).await;
+        let server = &backend.servers[0];
+        assert_eq!(address(&backend).as_deref(), Some("10.0.0.7:5001"));
+        assert!(server.is_usable());
+        let record = server.record();
+        assert_eq!(record.health.map(|health| health.pace()), Some(Pace::InDoubt));
+        assert_eq!(record.history.iter().map(|step| step.up).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(record.history[0].cause, Cause::Unresolved("no such host".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_follows_its_name_and_keeps_its_address_while_that_is_an_answer() {
+        let (backend, _) = run(&[&[1, 2], &[2, 1]]).await;
+        assert_eq!(address(&backend).as_deref(), Some("10.0.0.1:5001"));
+        let (backend, _) = run(&[&[1, 2], &[3, 2]]).await;
+        assert_eq!(address(&backend).as_deref(), Some("10.0.0.3:5001"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_keeps_its_address_when_its_name_is_lost() {
+        let (backend, _) = run(&[&[1], &[], &[]]).await;
+        assert_eq!(address(&backend).as_deref(), Some("10.0.0.1:5001"));
+        assert!(backend.servers[0].is_usable());
+        assert_eq!(backend.servers[0].record().history.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn look_ups_come_every_ten_seconds_and_sooner_while_they_fail() {
+        let (_, pauses) = run(&[&[], &[], &[], &[], &[], &[1], &[1], &[]]).await;
+        let (failing, rest) = pauses.split_at(5);
+        for (pause, expected) in failing.iter().zip([1, 2, 4, 8, 10]) {
+            assert!(pause.abs_diff(expected) <= 1, "{pauses:?}");
+        }
+        assert!(rest[0] >= 9 && rest[1] >= 9 && rest[2] == 1, "{pauses:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_address_asks_for_a_check_at_once() {
+        let (backend, _) = run(&[&[1]]).await;
+        backend.servers[0].check_now.notified().await;
+    }
+
+    #[test]
+    fn pauses_differ_by_a_tenth_either_way() {
+        assert_eq!(pause(0, 0), VALID.mul_f64(0.9));
+        assert_eq!(pause(0, u64::MAX), VALID.mul_f64(1.1));
+        assert_eq!(pause(u32::MAX, 0), VALID.mul_f64(0.9));
+    }
+
+    #[test]
+    fn the_first_answer_is_preferred_whatever_its_family() {
+        let v6: IpAddr = "::1".parse().expect("an address");
+        assert_eq!(choose(None, &[v6, ip(1)]), Some(v6));
+        assert_eq!(choose(Some(ip(1)), &[v6, ip(1)]), Some(ip(1)));
+        assert_eq!(choose(Some(ip(2)), &[ip(1), v6]), Some(ip(1)));
+        assert_eq!(choose(Some(ip(2)), &[]), None);
+    }
+
+    #[tokio::test]
+    async fn the_system_knows_localhost() {
+        let answers = System.resolve("localhost").await.expect("an answer");
+        assert!(answers.iter().all(IpAddr::is_loopback), "{answers:?}");
+    }
+}

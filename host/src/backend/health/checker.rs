@@ -29,8 +29,7 @@ impl Checker {
     /// The first checks are spread over the interval, by the servers' positions, as HAProxy does; those of
     /// a server that an earlier configuration checked come when they would have come.
     pub fn start(backends: &[Arc<Backend>]) -> Checker {
-        let checked: Vec<(&Arc<Backend>, usize, &Check)> =
-            backends.iter().flat_map(|backend| checked(backend)).collect();
+        let checked: Vec<(&Arc<Backend>, usize, &Check)> = backends.iter().flat_map(checked).collect();
         let inters: Vec<Duration> = checked.iter().map(|(_, _, check)| first_inter(check)).collect();
         let mut tasks = JoinSet::new();
         for ((backend, index, check), delay) in checked.iter().zip(spread(&inters)) {
@@ -114,4 +113,163 @@ fn report(backend: &Arc<Backend>, index: usize, check: &Check, last: LastCheck) 
         backend.transition(index, change == Change::Up, Cause::Check(last.finding), Some(last.took));
     }
     interval(check, &Some(health))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::backend::{fixtures, server::Server};
+    use crate::config::model::{self, CheckKind, ServerAddress};
+
+    /// An origin whose answers to checks follow a plan: `+` passes, `-` fails. It says when each came, in
+    /// ms on the paused clock.
+    struct Origin {
+        address: ServerAddress,
+        times: mpsc::UnboundedReceiver<u128>,
+    }
+
+    impl Origin {
+        async fn start(plan: &str) -> Origin {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = ServerAddress::Ip(listener.local_addr().expect("an address"));
+            let (came, times) = mpsc::unbounded_channel();
+            let mut plan: VecDeque<char> = plan.chars().collect();
+            let start = Instant::now();
+            tokio::spawn(async move {
+                while let Some(step) = plan.pop_front() {
+                    let (mut stream, _) = listener.accept().await.expect("a connection");
+                    let _ = stream.read(&mut [0; 1024]).await;
+                    let _ = came.send(start.elapsed().as_millis());
+                    let status = if step == '+' { 200 } else { 500 };
+                    let _ = stream.write_all(format!("HTTP/1.0 {status} X\r\n\r\n").as_bytes()).await;
+                }
+            });
+            Origin { address, times }
+        }
+
+        /// The times of this many checks, rounded to 10 ms: timers of tokio are late by up to one.
+        async fn checks(&mut self, count: usize) -> Vec<u128> {
+            let mut times = Vec::new();
+            while times.len() < count {
+                times.push(self.times.recv().await.expect("a check") / 10 * 10);
+            }
+            times
+        }
+    }
+
+    fn backend(server: model::Server) -> Arc<Backend> {
+        let check = CheckKind::Http(fixtures::http_check());
+        fixtures::backend(model::Backend { check, ..fixtures::config("flask_servers") }, vec![server])
+    }
+
+    fn ups_and_downs(server: &Server) -> Vec<bool> {
+        server.record().history.iter().map(|step| step.up).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn checks_keep_the_pace_that_haproxy_keeps() {
+        let mut origin = Origin::start("+-+---+-+++++").await;
+        let ms = Duration::from_millis;
+        let check = model::Check {
+            inter: ms(1000),
+            fastinter: ms(300),
+            downinter: ms(2000),
+            ..fixtures::check(3, 3)
+        };
+        let address = origin.address.clone();
+        let backend = backend(model::Server { address, check: Some(check), ..fixtures::server("flap") });
+        let _checker = Checker::start(std::slice::from_ref(&backend));
+        // As measured with HAProxy 2.6 on the same plan, less its own delays.
+        let expected = [0, 1000, 1300, 2300, 2600, 2900, 4900, 5200, 7200, 7500, 7800, 8800, 9800];
+        let times = origin.checks(expected.len()).await;
+        for (time, expected) in times.iter().zip(expected) {
+            assert!(time.abs_diff(expected) <= 20, "{times:?}");
+        }
+        assert_eq!(ups_and_downs(&backend.servers[0]), [false, true]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_failure_takes_a_server_of_fall_1_rise_5_out_and_five_passes_bring_it_back() {
+        let mut origin = Origin::start("+-+++++++").await;
+        let check = Some(fixtures::check(5, 1));
+        let address = origin.address.clone();
+        let backend = backend(model::Server { address, check, ..fixtures::server("web-a") });
+        let _checker = Checker::start(std::slice::from_ref(&backend));
+        let mut candidates = Vec::new();
+        for _ in 0..8 {
+            // A check's result is in by the time that the next one comes.
+            origin.checks(1).await;
+            candidates.push(backend.candidates().len());
+        }
+        assert_eq!(candidates, [1, 1, 0, 0, 0, 0, 0, 1]);
+        let record = backend.servers[0].record();
+        assert_eq!(record.history[0].cause.to_string(), "Layer7 wrong status, code 500, X");
+        assert!(record.last_check.is_some_and(|last| last.finding.passed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_of_the_next_configuration_goes_on_where_it_was() {
+        let mut origin = Origin::start("--++").await;
+        let check = Some(fixtures::check(2, 1));
+        let address = origin.address.clone();
+        let first = backend(model::Server { address, check, ..fixtures::server("web-a") });
+        let checker = Checker::start(std::slice::from_ref(&first));
+        let before = origin.checks(2).await;
+        tokio::task::yield_now().await;
+        drop(checker);
+        let second = Backend::new(first.config.clone(), first.servers.clone());
+        assert!(second.candidates().is_empty());
+        let _checker = Checker::start(std::slice::from_ref(&second));
+        let after = origin.checks(2).await;
+        assert!((after[0] - before[1]).abs_diff(2000) <= 20, "{before:?} {after:?}");
+        while second.candidates().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_known_by_name_is_checked_once_it_has_an_address() {
+        let mut origin = Origin::start("+").await;
+        let ServerAddress::Ip(real) = origin.address else { panic!("an address") };
+        let address = ServerAddress::Name("web-a".into(), real.port());
+        let check = Some(fixtures::check(2, 1));
+        let backend = backend(model::Server { address, check, ..fixtures::server("web-a") });
+        let _checker = Checker::start(std::slice::from_ref(&backend));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(backend.servers[0].record().last_check.is_none());
+        backend.servers[0].set_ip(real.ip(), real.port());
+        backend.servers[0].check_now.notify_one();
+        assert_eq!(origin.checks(1).await, [60_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn disabled_and_unchecked_servers_are_left_alone() {
+        let disabled =
+            model::Server { disabled: true, check: Some(fixtures::check(2, 3)), ..fixtures::server("a") };
+        let backend = fixtures::backend(
+            fixtures::config("b"),
+            vec![disabled, model::Server { ..fixtures::server("c") }],
+        );
+        let checker = Checker::start(std::slice::from_ref(&backend));
+        assert!(checker._tasks.is_empty());
+        assert_eq!(backend.servers.iter().map(|s| s.is_usable()).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn first_checks_are_spread_over_the_shortest_interval_of_a_second_or_more() {
+        let delays = |inters: &[u64]| -> Vec<u128> {
+            let inters: Vec<_> = inters.iter().map(|&ms| Duration::from_millis(ms)).collect();
+            spread(&inters).map(|delay| delay.as_millis()).collect()
+        };
+        assert_eq!(delays(&[2000, 2000, 2000, 2000]), [0, 500, 1000, 1500]);
+        assert_eq!(delays(&[1000, 300, 1000, 4000]), [0, 250, 500, 3000]);
+        assert_eq!(delays(&[100, 200]), [0, 100]);
+        assert_eq!(delays(&[]), []);
+    }
 }

@@ -93,3 +93,126 @@ impl fmt::Display for Health {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn after(rise: u32, fall: u32, results: &str) -> Health {
+        let mut health = Health::start(rise, fall);
+        for result in results.chars() {
+            health.report(result == '+');
+        }
+        health
+    }
+
+    #[test]
+    fn a_server_starts_up_and_its_first_failed_check_takes_it_down() {
+        let mut health = Health::start(2, 3);
+        assert!(health.is_up());
+        assert_eq!(health.report(false), Some(Change::Down));
+        assert_eq!(health.report(false), None);
+    }
+
+    #[test]
+    fn with_fall_1_and_rise_5_one_failure_is_down_and_five_passes_are_up() {
+        let mut health = after(5, 1, "+");
+        assert_eq!(health.report(false), Some(Change::Down));
+        for _ in 0..4 {
+            assert_eq!(health.report(true), None);
+        }
+        assert_eq!(health.report(true), Some(Change::Up));
+        assert_eq!(health.report(false), Some(Change::Down));
+    }
+
+    #[test]
+    fn a_pass_among_failures_starts_the_count_anew_and_so_does_a_failure_among_passes() {
+        assert!(after(2, 3, "+--+--").is_up());
+        assert!(!after(2, 3, "+--+---").is_up());
+        assert!(!after(3, 1, "-++-++").is_up());
+        assert!(after(3, 1, "-++-+++").is_up());
+    }
+
+    #[test]
+    fn the_pace_is_in_doubt_between_the_two_ends() {
+        assert_eq!(Health::start(3, 3).pace(), Pace::InDoubt);
+        assert_eq!(Health::start(3, 1).pace(), Pace::Steady);
+        assert_eq!(after(3, 3, "+").pace(), Pace::Steady);
+        assert_eq!(after(3, 3, "+-").pace(), Pace::InDoubt);
+        assert_eq!(after(3, 3, "-").pace(), Pace::Down);
+        assert_eq!(after(3, 3, "-+").pace(), Pace::InDoubt);
+    }
+
+    #[test]
+    fn the_state_is_written_as_haproxy_writes_it() {
+        let written = ["+", "+-", "+--", "+---", "+---+"].map(|results| after(3, 3, results).to_string());
+        assert_eq!(written, ["3/3 UP", "2/3 UP", "1/3 UP", "0/3 DOWN", "1/3 DOWN"]);
+    }
+
+    /// The rule told the other way round: by results in a row instead of by a counter.
+    struct InARow {
+        up: bool,
+        against: u32,
+        needed: u32,
+    }
+
+    impl InARow {
+        fn report(&mut self, rise: u32, fall: u32, passed: bool) -> Option<Change> {
+            if passed == self.up {
+                self.against = 0;
+                self.needed = if self.up { fall } else { rise };
+                return None;
+            }
+            self.against += 1;
+            if self.against < self.needed {
+                return None;
+            }
+            self.up = passed;
+            self.against = 0;
+            self.needed = if self.up { fall } else { rise };
+            Some(if self.up { Change::Up } else { Change::Down })
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_counter_does_what_results_in_a_row_would(
+            rise in 0_u32..7,
+            fall in 0_u32..7,
+            results in prop::collection::vec(any::<bool>(), 0..200),
+        ) {
+            let mut health = Health::start(rise, fall);
+            let (rise, fall) = (rise.max(1), fall.max(1));
+            let mut model = InARow { up: true, against: 0, needed: 1 };
+            for passed in results {
+                prop_assert_eq!(health.report(passed), model.report(rise, fall, passed));
+                prop_assert_eq!(health.is_up(), model.up);
+                prop_assert!(health.counter < rise + fall);
+                let sure = if model.up { health.counter == health.top() } else { health.counter == 0 };
+                prop_assert_eq!(health.pace() == Pace::InDoubt, !sure);
+            }
+        }
+
+        #[test]
+        fn a_server_that_fails_now_and_then_goes_down_only_by_fall_failures_in_a_row(
+            fall in 2_u32..5,
+            rise in 1_u32..5,
+            seed in any::<u64>(),
+        ) {
+            let mut health = after(rise, fall, "+");
+            let (mut random, mut failures) = (seed | 1, 0);
+            for _ in 0..2_000 {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                let passed = !random.is_multiple_of(5);
+                failures = if passed { 0 } else { failures + 1 };
+                let was_up = health.is_up();
+                let change = health.report(passed);
+                prop_assert_eq!(change == Some(Change::Down), was_up && failures == fall);
+            }
+        }
+    }
+}
