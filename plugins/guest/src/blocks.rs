@@ -1,12 +1,9 @@
 //! The allocator: free lists of blocks of a power of two, over memory that only grows.
 //!
 //! A policy allocates in `configure` and `update` and little per request, always the same sizes, so lists of
-//! equal blocks neither fragment nor search. A block costs at most twice its size; none is ever split or joined.
+//! equal blocks neither fragment nor search. A block costs at most twice its size, and none is split or joined.
 
-use core::{
-    alloc::{GlobalAlloc, Layout},
-    ptr,
-};
+use core::{alloc::Layout, ptr};
 
 /// The alignment of every block of that size or more: enough for every primitive and for a vector.
 const ALIGN: usize = 16;
@@ -71,7 +68,10 @@ pub(crate) use heap::Heap;
 
 #[cfg(target_arch = "wasm32")]
 mod heap {
-    use core::arch::wasm32::{memory_grow, memory_size};
+    use core::{
+        alloc::GlobalAlloc,
+        arch::wasm32::{memory_grow, memory_size},
+    };
 
     use super::*;
     use crate::Single;
@@ -132,6 +132,63 @@ mod heap {
                 }
                 new
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).expect("a layout")
+    }
+
+    /// Blocks over memory of this many bytes, given out at an address that is aligned to nothing.
+    fn memory(bytes: usize) -> (Vec<u128>, Blocks, usize) {
+        let mut memory = vec![0_u128; bytes.div_ceil(16)];
+        let start = memory.as_mut_ptr().expose_provenance();
+        let mut blocks = Blocks::new();
+        blocks.top = start + 1;
+        (memory, blocks, start + bytes)
+    }
+
+    #[test]
+    fn blocks_are_aligned_and_do_not_overlap() {
+        let (_memory, mut blocks, end) = memory(1 << 14);
+        let mut taken: Vec<(usize, usize)> = Vec::new();
+        for (size, align) in [(1, 1), (3, 1), (24, 8), (8, 8), (40, 16), (100, 4), (9, 2), (1_000, 16)] {
+            // SAFETY: the memory is this test's.
+            let block = unsafe { blocks.take(layout(size, align), |reached| reached <= end) }.addr();
+            assert!(block != 0 && block.is_multiple_of(align), "{size} bytes at {block:#x}");
+            assert!(taken.iter().all(|(start, end)| block + size <= *start || *end <= block), "{size} bytes");
+            taken.push((block, block + size));
+        }
+    }
+
+    #[test]
+    fn a_block_given_back_is_taken_again() {
+        let (_memory, mut blocks, end) = memory(1 << 10);
+        let reach = |reached| reached <= end;
+        // SAFETY: the memory is this test's, and nothing is used after it was given back.
+        unsafe {
+            let (one, other) = (blocks.take(layout(20, 4), reach), blocks.take(layout(30, 8), reach));
+            blocks.give(one, layout(20, 4));
+            blocks.give(other, layout(30, 8));
+            let again = [blocks.take(layout(32, 16), reach), blocks.take(layout(17, 1), reach)];
+            assert_eq!(again, [other, one]);
+        }
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_refused() {
+        let (_memory, mut blocks, end) = memory(64);
+        // SAFETY: the memory is this test's.
+        unsafe {
+            assert!(blocks.take(layout(1 << 20, 8), |reached| reached <= end).is_null());
+            assert!(blocks.take(layout(isize::MAX as usize, 1), |reached| reached <= end).is_null());
+            assert!(blocks.take(layout(8, 4_096), |_| true).is_null());
+            assert!(!blocks.take(layout(8, 8), |reached| reached <= end).is_null());
         }
     }
 }

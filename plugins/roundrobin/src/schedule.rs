@@ -38,17 +38,17 @@ struct Entry {
 pub fn schedule(weights: &[u32]) -> Vec<u32> {
     let weights = without_common_divisor(weights);
     let total: u32 = weights.iter().sum();
-    let mut waiting: Vec<(u32, u32)> = (0..).zip(weights).filter(|(_, weight)| *weight > 0).collect();
-    waiting.sort_by_key(|(_, weight)| Reverse(*weight));
-    let mut waiting = waiting.into_iter().peekable();
+    // Those to come, the heaviest first, of equals the first in the configuration.
+    let mut waiting: BinaryHeap<(u32, Reverse<u32>)> =
+        weights.into_iter().zip((0..).map(Reverse)).filter(|(weight, _)| *weight > 0).collect();
 
     let mut entered: BinaryHeap<Reverse<Entry>> = BinaryHeap::new();
     let mut turns = Vec::with_capacity(total as usize);
     for turn in 0..total {
         let somebody_is_due = entered.peek().is_some_and(|Reverse(first)| first.due <= turn);
-        let newcomer = if somebody_is_due { None } else { waiting.next() };
+        let newcomer = if somebody_is_due { None } else { waiting.pop() };
         let entry = match newcomer {
-            Some((candidate, weight)) => Some(Entry {
+            Some((weight, Reverse(candidate))) => Some(Entry {
                 due: turn,
                 precedence: 0,
                 last: turn,
