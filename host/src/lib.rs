@@ -1,11 +1,21 @@
 //! A load balancer whose decisions are WebAssembly. Modules stand in the order in which a request meets them.
 
 pub mod backend;
-pub mod buffer;
 pub mod config;
+mod connection;
+mod exchange;
 pub mod failure;
 pub mod http;
+mod listener;
 pub mod log;
 pub mod policy;
-pub mod stream;
-pub mod timer;
+mod upstream;
+
+mod buffer;
+mod count;
+mod stream;
+mod timer;
+
+pub mod commands;
+mod control;
+mod worker;

@@ -1,6 +1,7 @@
 //! A byte stream to a client or a server, whatever carries it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -63,6 +64,14 @@ impl Stream {
             bytes = &bytes[count..];
         }
         Ok(())
+    }
+
+    /// The address on this side; `None` for a Unix socket.
+    pub fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(stream) => stream.local_addr().ok(),
+            Stream::Unix(_) => None,
+        }
     }
 
     /// Whether the runtime has seen something arrive, or the end, that has not been read. Costs no system

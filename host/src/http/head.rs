@@ -141,6 +141,16 @@ impl Lines {
             .map(|line| self.slice(line.value))
     }
 
+    /// Whether the Connection lines name this header. Those that delimit the message, or say where it goes,
+    /// are no hop's to take away.
+    pub fn nominated(&self, name: &[u8], known: Known) -> bool {
+        !matches!(known, Known::ContentLength | Known::TransferEncoding | Known::Host | Known::Cookie)
+            && self
+                .known(Known::Connection)
+                .flat_map(super::parse::tokens)
+                .any(|token| token.eq_ignore_ascii_case(name))
+    }
+
     /// The values of the lines of one kind, in order.
     pub fn known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
         self.lines.iter().filter(move |line| line.known == known).map(|line| self.slice(line.value))
@@ -162,6 +172,8 @@ pub struct RequestHead {
     pub keep_alive: bool,
     /// Whether it asks for another protocol, by `Connection: upgrade` and an `Upgrade` line.
     pub upgrade: bool,
+    /// Whether its Connection lines name headers that end at this hop (RFC 9110, section 7.6.1).
+    pub nominates: bool,
     /// The client's port; 0 where unknown.
     pub client_port: u16,
 }
@@ -252,6 +264,8 @@ pub struct ResponseHead {
     pub framing: Framing,
     /// Whether the server keeps the connection.
     pub keep_alive: bool,
+    /// Whether its Connection lines name headers that end at this hop (RFC 9110, section 7.6.1).
+    pub nominates: bool,
 }
 
 impl ResponseHead {

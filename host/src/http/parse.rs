@@ -15,7 +15,7 @@ pub const MAX_LINES: usize = 256;
 #[error("{0}")]
 pub struct Malformed(pub &'static str);
 
-/// Parses a request's head from the start of `bytes`.
+/// Parses a request's head from the start of `bytes`. As HAProxy does, `max_lines` counts the request line.
 ///
 /// Answers the head's length, blank line included; `None` while it is incomplete.
 ///
@@ -25,7 +25,7 @@ pub struct Malformed(pub &'static str);
 pub fn request(bytes: &[u8], max_lines: usize, head: &mut RequestHead) -> Result<Option<usize>, Malformed> {
     let mut storage = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MAX_LINES];
     let mut parsed = httparse::Request::new(&mut []);
-    let room = &mut storage[..max_lines.min(MAX_LINES)];
+    let room = &mut storage[..max_lines.saturating_sub(1).min(MAX_LINES)];
     let length = match parsed.parse_with_uninit_headers(bytes, room).map_err(reason)? {
         httparse::Status::Partial => return Ok(None),
         httparse::Status::Complete(length) => length,
@@ -71,10 +71,7 @@ pub fn response(
         return Err(Malformed("a status code below 100"));
     }
     keep_lines(whole, parsed.headers, &mut head.lines);
-    head.reason = match parsed.reason {
-        Some(reason) if !reason.is_empty() => Slice::of(reason.as_bytes(), whole),
-        _ => Slice::default(),
-    };
+    head.reason = reason_phrase(whole);
     interpret_response(head, to_head)?;
     Ok(Some(length))
 }
@@ -134,7 +131,8 @@ fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
             }
             Known::Host => hosts += 1,
             Known::Connection => connection.read(value),
-            Known::Upgrade => upgrade = true,
+            // Behind an upgrade to HTTP/2 in clear text requests would pass unseen.
+            Known::Upgrade => upgrade = !tokens(value).any(|token| token.eq_ignore_ascii_case(b"h2c")),
             _ => {}
         }
     }
@@ -151,7 +149,8 @@ fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
     };
     head.keep_alive = connection.keeps(head.version);
     head.upgrade = upgrade && connection.upgrade && head.version == Version::Http11;
-    Ok(())
+    head.nominates = connection.nominates;
+    check_target(head)
 }
 
 fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malformed> {
@@ -160,7 +159,7 @@ fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malf
     for (_, value, known) in head.lines.iter() {
         match known {
             Known::ContentLength => {
-                let new = content_length(value)?;
+                let new = same_lengths(value)?;
                 if length.replace(new).is_some_and(|old| old != new) {
                     return Err(Malformed("conflicting Content-Length"));
                 }
@@ -183,8 +182,64 @@ fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malf
         Some(length) => Framing::Length(length),
         None => Framing::Close,
     };
-    head.keep_alive = connection.keeps(head.version) && head.framing != Framing::Close;
+    // HTTP/1.0 knows no chunks: who sends them all the same may mean anything by what comes behind.
+    let trusted = head.framing != Framing::Close && !(chunked && head.version == Version::Http10);
+    head.keep_alive = connection.keeps(head.version) && trusted;
+    head.nominates = connection.nominates;
     Ok(())
+}
+
+/// Sees that the target has one of the forms of RFC 9112, section 3.2, and, where it names an authority, that
+/// the Host line names no other.
+fn check_target(head: &RequestHead) -> Result<(), Malformed> {
+    let target = head.target();
+    if memchr::memchr(b'#', target).is_some() {
+        return Err(Malformed("a fragment in the request target"));
+    }
+    let host = head.lines.known(Known::Host).next();
+    if head.method() == b"CONNECT" {
+        let colon = memchr::memrchr(b':', target).ok_or(Malformed("a CONNECT without a port"))?;
+        let (name, port) = (&target[..colon], &target[colon + 1..]);
+        if name.is_empty() || port.is_empty() || !port.iter().all(u8::is_ascii_digit) {
+            return Err(Malformed("a CONNECT to what is no host and port"));
+        }
+        let agrees =
+            host.is_none_or(|host| host.eq_ignore_ascii_case(target) || host.eq_ignore_ascii_case(name));
+        return if agrees { Ok(()) } else { Err(Malformed("a Host line beside another authority")) };
+    }
+    if target.first() == Some(&b'/') || target == b"*" {
+        return Ok(());
+    }
+    if memchr::memmem::find(target, b"://").is_none_or(|at| at == 0) {
+        return Err(Malformed("a request target that is neither a path nor a URL"));
+    }
+    let authority = head.authority();
+    let authority = memchr::memrchr(b'@', authority).map_or(authority, |at| &authority[at + 1..]);
+    let bare = |text: &[u8]| text.strip_suffix(b":80").unwrap_or(text).to_ascii_lowercase();
+    if host.is_none_or(|host| bare(host) == bare(authority)) {
+        return Ok(());
+    }
+    Err(Malformed("a Host line beside another authority"))
+}
+
+/// Where the reason phrase stands: behind the version, three digits and a space. httparse leaves out phrases that
+/// are not ASCII.
+fn reason_phrase(whole: &[u8]) -> Slice {
+    let start = whole.iter().take_while(|b| b.is_ascii_whitespace()).count() + b"HTTP/1.1 200 ".len();
+    let end = memchr::memchr2(b'\r', b'\n', &whole[start.min(whole.len())..])
+        .map_or(start, |length| start + length);
+    if end <= whole.len() { Slice::between(start..end) } else { Slice::default() }
+}
+
+/// A length, perhaps repeated in a list: the same each time (RFC 9110, section 8.6).
+fn same_lengths(value: &[u8]) -> Result<u64, Malformed> {
+    let mut members = value.split(|b| *b == b',').map(|member| content_length(member.trim_ascii()));
+    let first = members.next().unwrap_or(Err(Malformed("an empty Content-Length")))?;
+    if members.all(|member| member == Ok(first)) {
+        Ok(first)
+    } else {
+        Err(Malformed("conflicting Content-Length"))
+    }
 }
 
 /// Digits and nothing else, in what 63 bits can hold.
@@ -202,14 +257,18 @@ struct Connection {
     close: bool,
     keep_alive: bool,
     upgrade: bool,
+    nominates: bool,
 }
 
 impl Connection {
     fn read(&mut self, value: &[u8]) {
         for token in tokens(value) {
-            self.close |= token.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
-            self.upgrade |= token.eq_ignore_ascii_case(b"upgrade");
+            match token {
+                _ if token.eq_ignore_ascii_case(b"close") => self.close = true,
+                _ if token.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                _ if token.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+                _ => self.nominates = true,
+            }
         }
     }
 

@@ -1,0 +1,316 @@
+//! A client's connection: requests are read off it, one after the other, and each becomes an exchange.
+//!
+//! What cannot be read as a request is answered and logged here. Between requests the connection holds no
+//! buffer.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::buffer::Buffer;
+use crate::exchange::{Exchange, Next};
+use crate::failure::{self, Failure, Page};
+use crate::http::head::{RequestHead, ResponseHead};
+use crate::http::parse;
+use crate::log::record::Record;
+use crate::stream::Stream;
+use crate::timer::Timer;
+use crate::worker::{Doorway, FrontendSeat, Worker};
+
+/// Up to here a head that is not whole is looked at with each byte that comes, so that what can be no
+/// request is found out at once; from here on only when a line has ended.
+const EAGER: usize = 1024;
+/// How long, and for how many bytes, a client that is being refused is listened to, so that it sees why.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1 << 20;
+/// How long a connection that has brought no request yet may still bring one while the process drains.
+const LAST_CALL: Duration = Duration::from_secs(1);
+/// What a connection keeps of its buffers for the next head while it idles.
+const SPARE: usize = 1024;
+
+/// The client's side of its exchanges.
+pub(crate) struct Client {
+    pub(crate) stream: Stream,
+    /// The client's address; `None` on a Unix socket.
+    pub(crate) peer: Option<SocketAddr>,
+    /// What has come from the client and has not been used.
+    pub(crate) buffer: Buffer,
+    /// The one deadline that counts at the time.
+    pub(crate) timer: Timer,
+    /// The request's head.
+    pub(crate) request: Arc<RequestHead>,
+    /// The head of its response.
+    pub(crate) response: Arc<ResponseHead>,
+    /// Memory for the next request's head on its way up.
+    pub(crate) spare_up: Vec<u8>,
+    /// Memory for the next response's head on its way down.
+    pub(crate) spare_down: Vec<u8>,
+}
+
+/// What came of waiting for a request.
+enum Arrival {
+    /// Its head is there; it began then.
+    Head((Instant, SystemTime)),
+    /// None comes any more: the client has gone, is too slow, or the process ends.
+    Silence,
+    /// What came is no request.
+    Failed(Failure, (Instant, SystemTime)),
+}
+
+/// Serves a client until its connection ends.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    doorway: Rc<Doorway>,
+    stream: Stream,
+    peer: Option<SocketAddr>,
+) {
+    let accepted = (Instant::now(), SystemTime::now());
+    let mut client = Client {
+        stream,
+        peer,
+        buffer: Buffer::none(),
+        timer: Timer::default(),
+        request: Arc::default(),
+        response: Arc::default(),
+        spare_up: Vec::new(),
+        spare_down: Vec::new(),
+    };
+    let mut first = true;
+    loop {
+        let generation = worker.generation();
+        // The frontend may have gone with a reload: then its connections end with what they are at.
+        let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) else {
+            return;
+        };
+        let arrival = client.await_request(&worker, &doorway, frontend, first.then_some(accepted)).await;
+        first = false;
+        // A reload may have come while this waited.
+        let generation = worker.generation();
+        let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) else {
+            return;
+        };
+        match arrival {
+            Arrival::Head(began) => {
+                let backend = &generation.backends[frontend.shared.config.default_backend];
+                let next = Exchange::new(&worker, frontend, backend, &mut client, began).run().await;
+                if next == Next::Close {
+                    break;
+                }
+            }
+            Arrival::Silence => return,
+            Arrival::Failed(failure, began) => {
+                client.refuse(&worker, frontend, failure, began).await;
+                break;
+            }
+        }
+    }
+    client.linger().await;
+}
+
+impl Client {
+    /// Waits for the next request's head. `accepted` is set for the first one on the connection.
+    async fn await_request(
+        &mut self,
+        worker: &Worker,
+        doorway: &Doorway,
+        frontend: &FrontendSeat,
+        accepted: Option<(Instant, SystemTime)>,
+    ) -> Arrival {
+        let timeouts = &frontend.shared.config.timeout;
+        let request_timeout = timeouts.http_request.or(timeouts.client);
+        let now = accepted.map_or_else(Instant::now, |(instant, _)| instant);
+        let wait =
+            if accepted.is_some() { request_timeout } else { timeouts.http_keep_alive.or(request_timeout) };
+        self.timer.set(now, wait);
+        if self.buffer.is_empty() {
+            match self.first_bytes(worker, doorway, accepted.is_some()).await {
+                Some(Ok(count)) if count > 0 => {}
+                Some(Err(failure)) if accepted.is_some() => {
+                    return Arrival::Failed(failure, accepted.unwrap_or_else(now_twice));
+                }
+                Some(_) if accepted.is_some() && !frontend.shared.config.dontlognull => {
+                    return Arrival::Failed(Failure::ClientAbortsRequest, accepted.unwrap_or_else(now_twice));
+                }
+                _ => return Arrival::Silence,
+            }
+        }
+        let began = now_twice();
+        if accepted.is_none() {
+            self.timer.set(began.0, request_timeout);
+        }
+        match self.whole_head(worker).await {
+            Ok(()) => Arrival::Head(began),
+            Err(failure) => Arrival::Failed(failure, began),
+        }
+    }
+
+    /// Waits without a buffer; then reads what came. `None` when the process ends, or at the client's end;
+    /// an error when the time is up.
+    async fn first_bytes(
+        &mut self,
+        worker: &Worker,
+        doorway: &Doorway,
+        first: bool,
+    ) -> Option<Result<usize, Failure>> {
+        self.buffer.release();
+        if self.spare_up.capacity() > SPARE {
+            self.spare_up = Vec::new();
+        }
+        if self.spare_down.capacity() > SPARE {
+            self.spare_down = Vec::new();
+        }
+        let mut hurried = false;
+        poll_fn(|context| {
+            if doorway.frontend().is_none() || (worker.is_draining() && !first) {
+                return Poll::Ready(None);
+            }
+            if worker.is_draining() && !std::mem::replace(&mut hurried, true) {
+                // The first request may be on its way: it is not refused for having come late.
+                self.timer.set(Instant::now(), Some(LAST_CALL));
+            }
+            loop {
+                if !self.stream.has_news(context) {
+                    return self.timer.poll_elapsed(context).map(|_| Some(Err(Failure::RequestTimeout)));
+                }
+                self.buffer.ensure(worker.tune.bufsize);
+                match self.stream.split().0.poll_read(context, &mut self.buffer) {
+                    Poll::Ready(Ok(count)) => return Poll::Ready(Some(Ok(count))),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Some(Ok(0))),
+                    Poll::Pending => self.buffer.release(),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Reads on until the head is whole.
+    async fn whole_head(&mut self, worker: &Worker) -> Result<(), Failure> {
+        let tune = worker.tune;
+        let head = exclusive(&mut self.request);
+        head.client_port = self.peer.map_or(0, |peer| peer.port());
+        let (buffer, timer) = (&mut self.buffer, &mut self.timer);
+        let (mut reader, _) = self.stream.split();
+        let mut looked_at = 0;
+        poll_fn(|context| {
+            loop {
+                let bytes = buffer.data();
+                let news = &bytes[looked_at.min(bytes.len())..];
+                if bytes.len() <= EAGER
+                    || memchr::memchr(b'\n', news).is_some()
+                    || bytes.len() > tune.max_head()
+                {
+                    looked_at = bytes.len();
+                    match parse::request(bytes, tune.maxhdr, head) {
+                        Ok(Some(length)) if length <= tune.max_head() => {
+                            buffer.gone(length);
+                            return Poll::Ready(Ok(()));
+                        }
+                        Ok(None) if bytes.len() <= tune.max_head() => {}
+                        Ok(_) | Err(_) => return Poll::Ready(Err(Failure::BadRequest)),
+                    }
+                }
+                match reader.poll_read(context, buffer) {
+                    Poll::Ready(Ok(count)) if count > 0 => {}
+                    Poll::Ready(_) => return Poll::Ready(Err(Failure::ClientAbortsRequest)),
+                    Poll::Pending => {
+                        let _elapsed = ready!(timer.poll_elapsed(context));
+                        return Poll::Ready(Err(Failure::RequestTimeout));
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Answers and logs what is no request.
+    async fn refuse(
+        &mut self,
+        worker: &Worker,
+        frontend: &FrontendSeat,
+        failure: Failure,
+        (began, accepted): (Instant, SystemTime),
+    ) {
+        let config = &frontend.shared.config;
+        let outcome = failure.outcome();
+        let mut bytes = 0;
+        if let Some(status) = outcome.status {
+            self.timer.set(Instant::now(), config.timeout.client);
+            let page = Page::of(status).response(failure::Connection::Close, false);
+            // Whether the client still takes the answer makes no difference now.
+            let _ = self.timer.limit(self.stream.write_all(page)).await;
+            bytes = page.len() as u64;
+        }
+        let silent = self.buffer.is_empty() && failure == Failure::RequestTimeout;
+        if silent && config.dontlognull {
+            return;
+        }
+        let record = Record {
+            client: self.peer,
+            // Only the plain format names it, and finding it out is a system call.
+            local: if config.httplog { None } else { self.stream.local() },
+            accepted,
+            frontend: &config.name,
+            tls: false,
+            backend: &config.name,
+            server: None,
+            request_ms: -1,
+            queue_ms: -1,
+            connect_ms: -1,
+            response_ms: -1,
+            total_ms: began.elapsed().as_millis() as i64,
+            status: outcome.status,
+            bytes,
+            termination: [outcome.cause, outcome.phase, b'-', b'-'],
+            process_connections: worker.process.connections.current(),
+            frontend_connections: frontend.shared.connections.current(),
+            backend_connections: 0,
+            server_connections: 0,
+            retries: 0,
+            redispatched: false,
+            server_queue: 0,
+            backend_queue: 0,
+            request_line: None,
+        };
+        worker.log(&frontend.log, &record, config.httplog);
+    }
+
+    /// Ends the connection so that what was sent last arrives: a socket closed on bytes that were never read
+    /// is reset, and takes the answer with it.
+    async fn linger(mut self) {
+        let ended = poll_fn(|context| self.stream.split().1.poll_shutdown(context)).await;
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        if ended.is_err() || (self.buffer.is_empty() && !self.stream.has_news(&mut context)) {
+            return;
+        }
+        self.timer.set(Instant::now(), Some(LINGER));
+        let (stream, buffer, mut left) = (&mut self.stream, &mut self.buffer, LINGER_BYTES);
+        let drained = async move {
+            while left > 0 {
+                buffer.gone(buffer.data().len());
+                buffer.ensure(SPARE);
+                match stream.read(buffer).await {
+                    Ok(count) if count > 0 => left = left.saturating_sub(count),
+                    _ => return,
+                }
+            }
+        };
+        let _ = self.timer.limit(drained).await;
+    }
+}
+
+/// The request's head, to be filled anew; see [`crate::exchange`] for who may hold it meanwhile.
+fn exclusive(head: &mut Arc<RequestHead>) -> &mut RequestHead {
+    if Arc::get_mut(head).is_none() {
+        *head = Arc::default();
+    }
+    Arc::get_mut(head).expect("a head that nobody else holds")
+}
+
+fn now_twice() -> (Instant, SystemTime) {
+    (Instant::now(), SystemTime::now())
+}

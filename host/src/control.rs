@@ -1,0 +1,418 @@
+//! The life of the process: start, reload, drain, end. Runs on the main thread, beside the workers, with the
+//! health checks and the resolver; no request passes here.
+//!
+//! A reload prepares everything first (configuration, logs, policies tried, sockets bound) and then hands it
+//! over. What fails leaves everything as it was.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+use crate::backend::Backend;
+use crate::backend::health::checker::Checker;
+use crate::backend::resolve::{Names, System};
+use crate::backend::server::Server;
+use crate::config::diagnostics::{Diagnostics, Problem};
+use crate::config::model::{self, BindAddress, Config};
+use crate::config::{self, Loaded};
+use crate::count::Count;
+use crate::listener;
+use crate::log::Logs;
+use crate::log::process::ProcessLog;
+use crate::policy::{self, BackendPolicies, Proven};
+use crate::worker::{self, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Process, Tune};
+
+/// How long the last log lines may take at the end.
+const LOG_SHUTDOWN: Duration = Duration::from_secs(2);
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// A file, read again for each reload.
+    File(PathBuf),
+    /// A text in memory, by this name.
+    Text(&'static str, String),
+}
+
+impl Origin {
+    fn load(&self) -> Result<Loaded, Diagnostics> {
+        match self {
+            Origin::File(path) => config::load(path),
+            Origin::Text(name, text) => config::parse(text, name),
+        }
+    }
+}
+
+/// A configuration that can run: read, resolved, its policies tried.
+pub struct Checked {
+    /// The configuration.
+    pub loaded: Loaded,
+    policies: Vec<Proven>,
+}
+
+/// Reads a configuration and tries its policies.
+///
+/// # Errors
+/// Everything that is wrong with it, as text for people.
+pub fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checked, Diagnostics> {
+    let loaded = origin.load()?;
+    let mut diagnostics = Diagnostics::new(loaded.source.clone());
+    let mut policies = Vec::new();
+    for backend in &loaded.config.backends {
+        match runtime.prove(backend) {
+            Ok(proven) => policies.push(proven),
+            Err(problems) => problems.into_iter().for_each(|problem| {
+                let found = Problem::error(problem.span, problem.message);
+                diagnostics.push(match problem.help {
+                    Some(help) => found.help(help),
+                    None => found,
+                });
+            }),
+        }
+    }
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { loaded, policies }) }
+}
+
+/// Runs until it is told to end; `ready` is called once, with the bound addresses, when all of them listen.
+///
+/// # Errors
+/// When it cannot start; once it serves, only the end ends it.
+pub fn run(
+    origin: Origin,
+    runtime: policy::Runtime,
+    checked: Checked,
+    ready: impl FnOnce(&[String]),
+) -> anyhow::Result<()> {
+    raise_file_limit();
+    let main = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    tokio::task::LocalSet::new().block_on(&main, async {
+        let mut control = Control::start(origin, runtime, &checked)?;
+        control.apply(checked).await?;
+        let names = control.names();
+        tracing::info!(addresses = %names.join(", "), "ready");
+        ready(&names);
+        notify_systemd();
+        control.serve_signals().await
+    })
+}
+
+/// The soft limit on open files is what old programs need; the hard one is what this one may have.
+fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls only read or write the structure that they are given.
+    let raised = unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0
+        }
+    };
+    if !raised {
+        tracing::debug!("the limit on open files stays as it is");
+    }
+}
+
+/// Tells systemd that the service is up (`sd_notify(3)`), where it asked to be told.
+fn notify_systemd() {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let sent = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
+        match path.as_encoded_bytes().strip_prefix(b"@") {
+            Some(name) => {
+                use std::os::linux::net::SocketAddrExt;
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+                socket.send_to_addr(b"READY=1\n", &address)
+            }
+            None => socket.send_to(b"READY=1\n", Path::new(&path)),
+        }
+    });
+    if let Err(error) = sent {
+        tracing::warn!(%error, "cannot tell systemd that the service is up");
+    }
+}
+
+struct Control {
+    origin: Origin,
+    runtime: Arc<policy::Runtime>,
+    process: Arc<Process>,
+    logs: Logs,
+    process_log: ProcessLog,
+    /// The health checks and the look-ups of names, while there is anything to look at.
+    watchers: Option<(Checker, Names)>,
+    workers: Vec<Hand>,
+    doors: HashMap<BindAddress, OpenDoor>,
+    frontends: Vec<Arc<Frontend>>,
+    backends: Vec<Arc<Backend>>,
+    nbthread: usize,
+    hard_stop_after: Option<Duration>,
+}
+
+/// A worker, seen from here.
+struct Hand {
+    commands: UnboundedSender<Command>,
+    thread: JoinHandle<()>,
+}
+
+/// An address that is listened on.
+struct OpenDoor {
+    name: String,
+    connections: Arc<Count>,
+}
+
+impl Control {
+    fn start(origin: Origin, runtime: policy::Runtime, checked: &Checked) -> anyhow::Result<Control> {
+        let config = &checked.loaded.config;
+        let process_log = ProcessLog::install();
+        let logs = Logs::new(config)?;
+        let process = Arc::new(Process { connections: Arc::new(Count::new(config.global.maxconn)) });
+        let mut workers = Vec::new();
+        for index in 0..config.global.nbthread {
+            let (commands, inbox) = unbounded_channel();
+            let (process, tune, log) = (process.clone(), Tune::new(&config.global.tune), logs.worker());
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || worker::run(process, tune, log, inbox))
+                .context("cannot start a worker")?;
+            workers.push(Hand { commands, thread });
+        }
+        Ok(Control {
+            origin,
+            runtime: Arc::new(runtime),
+            process,
+            logs,
+            process_log,
+            watchers: None,
+            workers,
+            doors: HashMap::new(),
+            frontends: Vec::new(),
+            backends: Vec::new(),
+            nbthread: config.global.nbthread,
+            hard_stop_after: config.global.hard_stop_after,
+        })
+    }
+
+    /// Puts a configuration into force.
+    async fn apply(&mut self, checked: Checked) -> anyhow::Result<()> {
+        let Checked { loaded: Loaded { config, .. }, policies } = checked;
+        self.logs.open(&config)?;
+        let backends: Vec<_> = config.backends.iter().map(|backend| self.renew_backend(backend)).collect();
+        let opened: Vec<BackendPolicies> =
+            policies.iter().zip(&backends).map(|(policies, backend)| policies.open(backend)).collect();
+        let frontends = self.renew_frontends(&config);
+        let seats = frontends.iter().map(|frontend| {
+            Ok(FrontendSeat { shared: frontend.clone(), log: self.logs.target_set(&frontend.config.log)? })
+        });
+        let seats: Vec<FrontendSeat> = seats.collect::<anyhow::Result<_>>()?;
+        // From here on to the hand-over nothing can fail but the binding of new addresses.
+        let (doors, mut sockets) = self.bind_new(&config)?;
+        let mut done = Vec::new();
+        for hand in &self.workers {
+            let (told, heard) = oneshot::channel();
+            let plan = Plan {
+                frontends: seats.clone(),
+                backends: backends
+                    .iter()
+                    .zip(&opened)
+                    .map(|(shared, policies)| BackendPlan {
+                        shared: shared.clone(),
+                        balancer: policies.balancer(),
+                        persistence: policies.persistence(),
+                    })
+                    .collect(),
+                doors: doors_of(&config, &doors, &mut sockets),
+                done: told,
+            };
+            hand.commands.send(Command::Serve(Box::new(plan))).context("a worker has ended")?;
+            done.push(heard);
+        }
+        for heard in done {
+            heard.await.context("a worker has ended")?;
+        }
+        self.process.connections.set_limit(config.global.maxconn);
+        self.process_log.to_targets(self.logs.target_set(&config.global.log)?);
+        self.logs.retain(&config);
+        self.watchers = Some((Checker::start(&backends), Names::start(&backends, System)));
+        self.doors = doors;
+        self.frontends = frontends;
+        self.backends = backends;
+        self.hard_stop_after = config.global.hard_stop_after;
+        if config.global.nbthread != self.nbthread {
+            tracing::warn!(
+                now = self.nbthread,
+                asked = config.global.nbthread,
+                "nbthread changes with a restart only"
+            );
+        }
+        Ok(())
+    }
+
+    /// A backend whose servers, where they are the same as before, are carried over with their state.
+    fn renew_backend(&self, config: &model::Backend) -> Arc<Backend> {
+        let before = self.backends.iter().find(|backend| backend.config.name == config.name);
+        let servers = config.servers.iter().map(|server| {
+            let same = before
+                .filter(|before| before.config.check == config.check)
+                .and_then(|before| before.servers.iter().find(|old| old.config == *server).cloned());
+            same.unwrap_or_else(|| Server::new(server.clone()))
+        });
+        Backend::new(config.clone(), servers.collect())
+    }
+
+    fn renew_frontends(&self, config: &Config) -> Vec<Arc<Frontend>> {
+        let renew = |config: &model::Frontend| {
+            let before = self.frontends.iter().find(|before| before.config.name == config.name);
+            let connections = match before {
+                Some(before) => before.connections.clone(),
+                None => Arc::new(Count::new(config.maxconn)),
+            };
+            connections.set_limit(config.maxconn);
+            Arc::new(Frontend { config: config.clone(), connections })
+        };
+        config.frontends.iter().map(renew).collect()
+    }
+
+    /// Binds the addresses that are not listened on yet.
+    #[allow(clippy::type_complexity)]
+    fn bind_new(
+        &self,
+        config: &Config,
+    ) -> anyhow::Result<(HashMap<BindAddress, OpenDoor>, HashMap<BindAddress, Vec<listener::ListenSocket>>)>
+    {
+        let (mut doors, mut sockets) = (HashMap::new(), HashMap::new());
+        for frontend in &config.frontends {
+            for bind in &frontend.bind {
+                let door = match self.doors.get(&bind.address) {
+                    Some(open) => OpenDoor { name: open.name.clone(), connections: open.connections.clone() },
+                    None => {
+                        let bound = listener::bind(&bind.address, frontend.backlog, self.workers.len())?;
+                        sockets.insert(bind.address.clone(), bound.sockets);
+                        OpenDoor { name: bound.name, connections: Arc::new(Count::new(bind.maxconn)) }
+                    }
+                };
+                door.connections.set_limit(bind.maxconn);
+                doors.insert(bind.address.clone(), door);
+            }
+        }
+        Ok((doors, sockets))
+    }
+
+    /// The bound addresses, sorted.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.doors.values().map(|door| door.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// Serves until a signal ends it.
+    async fn serve_signals(mut self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut reopen = signal(SignalKind::user_defined1())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => self.reload().await,
+                _ = reopen.recv() => self.logs.reopen(),
+            }
+        }
+        self.drain(&mut terminate, &mut interrupt).await;
+        Ok(())
+    }
+
+    /// Reads the configuration again and puts it into force; on any failure the old one stays.
+    async fn reload(&mut self) {
+        let (origin, runtime) = (self.origin.clone(), self.runtime.clone());
+        // Compiling a policy can take seconds, and health checks go on meanwhile.
+        let checked = tokio::task::spawn_blocking(move || check(&origin, &runtime)).await;
+        match checked {
+            Ok(Ok(checked)) => match self.apply(checked).await {
+                Ok(()) => tracing::info!(addresses = %self.names().join(", "), "reloaded"),
+                Err(error) => {
+                    tracing::error!("the new configuration is not in force, the old one is: {error:#}")
+                }
+            },
+            Ok(Err(diagnostics)) => {
+                tracing::error!("the new configuration is wrong, the old one stays:");
+                for line in diagnostics.render(false).lines() {
+                    tracing::error!("{line}");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the new configuration could not be read, the old one stays")
+            }
+        }
+    }
+
+    /// Lets exchanges end, and ends.
+    async fn drain(mut self, terminate: &mut Signal, interrupt: &mut Signal) {
+        tracing::info!(
+            "draining: no new connections, the present exchanges end; a second signal ends at once"
+        );
+        self.watchers = None;
+        self.send_all(|| Command::Drain);
+        let (commands, threads): (Vec<_>, Vec<_>) =
+            self.workers.drain(..).map(|hand| (hand.commands, hand.thread)).unzip();
+        let mut ended = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A worker that panicked has said so itself.
+                let _ = thread.join();
+            }
+        });
+        let bound = async {
+            match self.hard_stop_after {
+                Some(bound) => tokio::time::sleep(bound).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = &mut ended => {}
+            _ = terminate.recv() => tracing::warn!("cutting off what is left"),
+            _ = interrupt.recv() => tracing::warn!("cutting off what is left"),
+            () = bound => tracing::warn!("hard_stop_after is over: cutting off what is left"),
+        }
+        if !ended.is_finished() {
+            for hand in &commands {
+                let _ = hand.send(Command::Stop);
+            }
+            let _ = ended.await;
+        }
+        tracing::info!("ended");
+        self.process_log.to_stderr();
+        self.logs.shutdown(LOG_SHUTDOWN);
+    }
+
+    fn send_all(&self, command: impl Fn() -> Command) {
+        for hand in &self.workers {
+            // A worker that has ended needs no telling.
+            let _ = hand.commands.send(command());
+        }
+    }
+}
+
+/// The doors of one worker.
+fn doors_of(
+    config: &Config,
+    open: &HashMap<BindAddress, OpenDoor>,
+    sockets: &mut HashMap<BindAddress, Vec<listener::ListenSocket>>,
+) -> Vec<Door> {
+    let mut doors = Vec::new();
+    for (frontend, config) in config.frontends.iter().enumerate() {
+        for bind in &config.bind {
+            let Some(door) = open.get(&bind.address) else { continue };
+            doors.push(Door {
+                address: bind.address.clone(),
+                socket: sockets.get_mut(&bind.address).and_then(Vec::pop),
+                frontend,
+                connections: door.connections.clone(),
+            });
+        }
+    }
+    doors
+}

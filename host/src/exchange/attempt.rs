@@ -1,0 +1,314 @@
+//! Getting a request served: who serves it, a place and a connection there, and the head of the answer; again
+//! where that fails and may be tried again.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::transfer::Halt;
+use super::{Exchange, client_ip, response};
+use crate::backend::queue::{Binding, Place, Slot};
+use crate::buffer::Buffer;
+use crate::connection::Client;
+use crate::failure::{Failure, Retry};
+use crate::http::head::ResponseHead;
+use crate::http::parse;
+use crate::policy::{Outcome, Verdict};
+use crate::stream::Stream;
+use crate::upstream;
+
+/// The longest pause before the same server is tried again.
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// A server that has answered: the response's head is in [`Client::response`], what came with it in `buffer`.
+pub(super) struct Attempt {
+    pub(super) server: u32,
+    pub(super) address_version: u64,
+    pub(super) stream: Stream,
+    pub(super) buffer: Buffer,
+    /// Whether the server stopped reading before the request's end.
+    pub(super) broken: bool,
+    /// The place at the server, given back when this is dropped.
+    pub(super) slot: Slot,
+}
+
+/// A connection, what came on it behind the head, and whether the server stopped reading before the request's end.
+type Conversation = (Stream, Buffer, bool);
+
+/// Why a try came to nothing.
+enum Tried {
+    /// A connection that had idled was closed by the server, before one byte of an answer.
+    Stale,
+    /// No connection could be made: another try is safe.
+    Unreachable(Failure),
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl Exchange<'_> {
+    /// Tries servers until one answers or the tries are used up.
+    pub(super) async fn attempt(&mut self) -> Result<Attempt, Failure> {
+        let config = &self.backend.shared.config;
+        let (mut failed, mut same) = (None, None);
+        loop {
+            let slot = self.assign(same, failed).await?;
+            let server = slot.index() as u32;
+            let address_version = slot.server().address_version.load(Relaxed);
+            let picked = Instant::now();
+            self.story.server = Some(server);
+            self.story.assigned.get_or_insert(picked);
+            let tried = match self.try_server(server).await {
+                Ok((stream, buffer, broken)) => {
+                    self.observe(server, Verdict::Answered, self.client.response.status, picked);
+                    return Ok(Attempt { server, address_version, stream, buffer, broken, slot });
+                }
+                Err(tried) => tried,
+            };
+            self.leave_place(slot);
+            let failure = match tried {
+                Tried::Failed(failure) => {
+                    self.observe(server, verdict(failure), 0, picked);
+                    return Err(failure);
+                }
+                Tried::Unreachable(failure) => failure,
+                Tried::Stale => Failure::ServerStale,
+            };
+            self.observe(server, Verdict::Unreachable, 0, picked);
+            if self.story.retries >= config.retries {
+                return Err(failure);
+            }
+            self.story.retries += 1;
+            let bound = self.affinity.server.is_some();
+            if config.redispatch && (!bound || self.story.retries == config.retries) {
+                // Another server, at once: nothing is won by waiting.
+                self.leave_server();
+                self.story.redispatched = true;
+                self.story.assigned = None;
+                (failed, same) = (Some(server), None);
+            } else {
+                same = Some(server);
+                // A server that let the connection time out has had its pause.
+                if failure != Failure::ConnectTimeout {
+                    let pause = config.timeout.connect.unwrap_or(MAX_RETRY_PAUSE).min(MAX_RETRY_PAUSE);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// A place at a server: the one tried before, the one that the client is bound to, or the balancer's pick.
+    async fn assign(&mut self, same: Option<u32>, failed: Option<u32>) -> Result<Slot, Failure> {
+        let backend = &self.backend.shared;
+        loop {
+            let bound = same.or(self.affinity.server);
+            let server = match bound {
+                Some(server) => server,
+                None => self.pick(failed).ok_or(Failure::NoServer)?,
+            };
+            let binding = if bound.is_some() { Binding::Bound } else { Binding::Free };
+            let waiting = match backend.clone().place(server as usize, binding) {
+                Place::Ready(slot) => return Ok(slot),
+                Place::Wait(waiting) => waiting,
+            };
+            let timeouts = &backend.config.timeout;
+            self.client.timer.set(Instant::now(), timeouts.queue.or(timeouts.connect));
+            self.story.server = bound;
+            match binding {
+                Binding::Bound => self.story.server_queue = waiting.position,
+                Binding::Free => self.story.backend_queue = waiting.position,
+            }
+            match self.client.timer.limit(waiting).await {
+                Ok(Ok(slot)) => return Ok(slot),
+                // The server went DOWN while this waited: who is bound to it is so no more.
+                Ok(Err(_evicted)) => self.leave_server(),
+                Err(_elapsed) => return Err(Failure::QueueTimeout),
+            }
+        }
+    }
+
+    /// Gives back the place at a server; the log line does not count the request there any more.
+    pub(super) fn leave_place(&mut self, slot: Slot) {
+        self.story.server_connections = slot.server().in_flight.load(Relaxed).saturating_sub(1);
+    }
+
+    fn pick(&mut self, failed: Option<u32>) -> Option<u32> {
+        let client = client_ip(self.client);
+        self.backend.balancer.borrow_mut().pick(&self.client.request, client, self.time_ms, failed)
+    }
+
+    fn observe(&self, server: u32, verdict: Verdict, status: u16, picked: Instant) {
+        let mut balancer = self.backend.balancer.borrow_mut();
+        if balancer.wants_feedback() {
+            let latency_us = picked.elapsed().as_micros() as u64;
+            let time_ms = self.time_ms + latency_us / 1000;
+            balancer.observe(&Outcome { server, verdict, status, latency_us, time_ms });
+        }
+    }
+
+    /// Sends the request on a connection that idles, or on a new one, and waits for the answer's head.
+    async fn try_server(&mut self, server: u32) -> Result<Conversation, Tried> {
+        let backend = self.backend;
+        let shared = &backend.shared.servers[server as usize];
+        let address_version = shared.address_version.load(Relaxed);
+        // A body that cannot be sent again must not meet a connection that may turn out to be closed.
+        let idle =
+            self.upload.is_read().then(|| backend.pools[server as usize].borrow_mut().take(address_version));
+        if let Some(stream) = idle.flatten() {
+            self.story.connected = self.story.assigned;
+            match self.converse(stream, true).await {
+                Err(Tried::Stale) => {}
+                done => return done,
+            }
+            self.story.connected = None;
+        }
+        self.client.timer.set(Instant::now(), backend.shared.config.timeout.connect);
+        let stream = match self.client.timer.limit(upstream::connect(shared)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(no_connection(connect_failure(&error))),
+            Err(_elapsed) => return Err(Tried::Unreachable(Failure::ConnectTimeout)),
+        };
+        self.story.connected = Some(Instant::now());
+        self.converse(stream, false).await
+    }
+
+    /// Sends the request and reads heads up to the one that answers it.
+    async fn converse(&mut self, mut stream: Stream, reused: bool) -> Result<Conversation, Tried> {
+        let mut buffer = Buffer::none();
+        buffer.ensure(self.worker.tune.bufsize);
+        self.upload.rewind();
+        let mut broken = false;
+        loop {
+            let head = self.await_head(&mut stream, &mut buffer, reused, &mut broken).await;
+            if head.is_err() && !self.upload.is_done() {
+                // The server learns that what it has of the request is not all.
+                stream.reset_on_close();
+            }
+            head?;
+            match self.client.response.status {
+                101 if self.client.request.upgrade => {}
+                101 => return Err(Tried::Failed(Failure::ServerInvalid)),
+                100..=199 => {
+                    self.pass_interim().await.map_err(Tried::Failed)?;
+                    continue;
+                }
+                _ => {}
+            }
+            self.story.responded = Some(Instant::now());
+            return Ok((stream, buffer, broken));
+        }
+    }
+
+    /// Sends what is left of the request while it waits for a response's head.
+    async fn await_head(
+        &mut self,
+        stream: &mut Stream,
+        held: &mut Buffer,
+        reused: bool,
+        broken: &mut bool,
+    ) -> Result<(), Tried> {
+        let timeout = self.backend.shared.config.timeout.server;
+        let tune = self.worker.tune;
+        let Client { stream: client, buffer, timer, request, response, .. } = &mut *self.client;
+        let response = exclusive(response);
+        let (upload, to_head) = (&mut self.upload, request.method() == b"HEAD");
+        let (mut from_client, _) = client.split();
+        let (mut from_server, mut to_server) = stream.split();
+        timer.set(Instant::now(), timeout);
+        let mut silent = held.is_empty();
+        poll_fn(|context| {
+            if !*broken && !upload.is_done() {
+                match upload.poll(context, &mut from_client, buffer, &mut to_server) {
+                    Poll::Ready(Err(Halt::SinkFailed)) => *broken = true,
+                    Poll::Ready(Err(Halt::SourceClosed | Halt::SourceFailed)) => {
+                        return Poll::Ready(Err(Tried::Failed(Failure::ClientAbortsUpload)));
+                    }
+                    Poll::Ready(Err(Halt::Malformed(_))) => {
+                        return Poll::Ready(Err(Tried::Failed(Failure::BadRequestBody)));
+                    }
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
+                }
+                if std::mem::take(&mut upload.moved) {
+                    timer.set(Instant::now(), timeout);
+                }
+            }
+            loop {
+                if !held.is_empty() {
+                    match parse::response(held.data(), tune.maxhdr, to_head, response) {
+                        Ok(Some(length)) => {
+                            held.gone(length);
+                            return Poll::Ready(Ok(()));
+                        }
+                        Ok(None) if held.data().len() <= tune.max_head() => {}
+                        Ok(None) | Err(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerInvalid))),
+                    }
+                }
+                match from_server.poll_read(context, held) {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok(count)) if count > 0 => silent = false,
+                    Poll::Ready(_) if reused && silent => return Poll::Ready(Err(Tried::Stale)),
+                    Poll::Ready(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerClosed))),
+                }
+            }
+            timer.poll_elapsed(context).map(|_| Err(Tried::Failed(Failure::ServerTimeout)))
+        })
+        .await
+    }
+
+    /// Passes on an answer before the answer, such as 100 or 103; a client of HTTP/1.0 knows none.
+    async fn pass_interim(&mut self) -> Result<(), Failure> {
+        if self.client.request.version == crate::http::head::Version::Http10 {
+            return Ok(());
+        }
+        let mut out = Vec::new();
+        response::write_interim(&self.client.response, &mut out);
+        self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
+        match self.client.timer.limit(self.client.stream.write_all(&out)).await {
+            Ok(Ok(())) => self.story.bytes += out.len() as u64,
+            Ok(Err(_)) => return Err(Failure::ClientAbortsData),
+            Err(_elapsed) => return Err(Failure::ClientTimeoutData),
+        }
+        Ok(())
+    }
+}
+
+/// The response's head, to be filled anew. A policy has it for the length of a call only; were it held
+/// longer, a new one would take its place.
+pub(super) fn exclusive(head: &mut Arc<ResponseHead>) -> &mut ResponseHead {
+    if Arc::get_mut(head).is_none() {
+        *head = Arc::default();
+    }
+    Arc::get_mut(head).expect("a head that nobody else holds")
+}
+
+fn connect_failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+        io::ErrorKind::OutOfMemory | io::ErrorKind::AddrNotAvailable => Failure::ConnectExhausted,
+        _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => Failure::ConnectExhausted,
+        _ => Failure::ConnectRefused,
+    }
+}
+
+/// Whether another try may follow stands in the table.
+fn no_connection(failure: Failure) -> Tried {
+    if failure.outcome().retry == Retry::Connect {
+        Tried::Unreachable(failure)
+    } else {
+        Tried::Failed(failure)
+    }
+}
+
+fn verdict(failure: Failure) -> Verdict {
+    match failure {
+        Failure::ServerTimeout => Verdict::TimedOut,
+        Failure::ClientAbortsUpload | Failure::ClientAbortsData | Failure::BadRequestBody => {
+            Verdict::Abandoned
+        }
+        _ => Verdict::Broken,
+    }
+}

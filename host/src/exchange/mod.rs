@@ -1,0 +1,206 @@
+//! One request and its response, from head to log: the place to start reading.
+//!
+//! ```text
+//!  client ──head──▶ recall? ──▶ pick ──▶ queue ──▶ connect or reuse ──▶ request ──▶ server
+//!                  (policy)    (policy)    ▲              │ no                         │
+//!                                          └── retry ◀────┘                            │
+//!  client ◀──body── relay ◀── respond? ◀──────────────────────────────────head─────────┘
+//!     │                       (policy)
+//!     └──▶ log
+//! ```
+//!
+//! Everything runs on the client connection's own task: no channel, no second task, no lock. Whatever goes
+//! wrong becomes a [`Failure`], and in one place an answer.
+
+mod attempt;
+mod relay;
+mod request;
+mod response;
+mod story;
+mod transfer;
+mod tunnel;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use crate::connection::Client;
+use crate::failure::{Connection, Failure, Page};
+use crate::http::body::Encoding;
+use crate::http::cookies;
+use crate::http::head::{Framing, Known, Version};
+use crate::policy::{Affinity, Key, Persistence, Standing};
+use crate::worker::{BackendSeat, FrontendSeat, Worker};
+use story::Story;
+use transfer::Transfer;
+
+/// What becomes of the client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It waits for the next request.
+    Keep,
+    /// It is closed.
+    Close,
+}
+
+/// A request on its way.
+pub(crate) struct Exchange<'a> {
+    worker: &'a Worker,
+    frontend: &'a FrontendSeat,
+    backend: &'a BackendSeat,
+    client: &'a mut Client,
+    /// The request: its head as the server gets it, then its body.
+    upload: Transfer,
+    affinity: Affinity,
+    /// Which of several keys in the request the affinity comes from.
+    key_number: usize,
+    story: Story,
+    /// When the request arrived: milliseconds since 1970.
+    time_ms: u64,
+}
+
+impl<'a> Exchange<'a> {
+    /// The exchange of the request whose head the client's side holds. It began with its first byte, at
+    /// `began`.
+    pub(crate) fn new(
+        worker: &'a Worker,
+        frontend: &'a FrontendSeat,
+        backend: &'a BackendSeat,
+        client: &'a mut Client,
+        began: (Instant, SystemTime),
+    ) -> Exchange<'a> {
+        let mut story = Story::new(began);
+        story.has_persistence = backend.persistence.is_some();
+        let time_ms = began.1.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let pending = std::mem::take(&mut client.spare_up);
+        let encoding = encoding(client.request.framing);
+        let upload = Transfer::new(client.request.framing, encoding, pending);
+        Exchange {
+            worker,
+            frontend,
+            backend,
+            client,
+            upload,
+            affinity: Affinity::default(),
+            key_number: 0,
+            story,
+            time_ms,
+        }
+    }
+
+    /// Serves the request and logs it.
+    pub(crate) async fn run(mut self) -> Next {
+        let next = match self.serve().await {
+            Ok(next) => next,
+            Err(failure) => self.fail(failure).await,
+        };
+        self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
+        self.client.spare_up = self.upload.into_spare();
+        next
+    }
+
+    async fn serve(&mut self) -> Result<Next, Failure> {
+        self.recall();
+        self.compose()?;
+        let backend = self.backend;
+        let _entered = backend.enter();
+        let attempt = self.attempt().await?;
+        self.relay(attempt).await
+    }
+
+    /// Asks persistence, where the request carries its key, for the server that the client is bound to. Of
+    /// several cookies of the name, the first that names a server counts.
+    fn recall(&mut self) {
+        let Some(persistence) = &self.backend.persistence else { return };
+        let mut persistence = persistence.borrow_mut();
+        let request = &self.client.request;
+        let mut number = 0;
+        let mut ask = |value: &[u8], persistence: &mut Persistence| {
+            self.affinity = persistence.recall(request, value, client_ip(self.client), self.time_ms);
+            self.key_number = number;
+            number += 1;
+            self.affinity.server.is_some()
+        };
+        match persistence.key().clone() {
+            Key::Cookie(name) => {
+                let pairs = request.lines().known(Known::Cookie).flat_map(cookies::pairs);
+                let mut ours = pairs.filter(|pair| pair.name == name.as_bytes());
+                ours.any(|pair| ask(pair.value, &mut persistence));
+            }
+            Key::Header(name) => {
+                request.lines().header(name.as_bytes()).is_some_and(|value| ask(value, &mut persistence));
+            }
+            Key::Query(name) => {
+                let value = query_parameter(request.query().unwrap_or_default(), name.as_bytes());
+                value.is_some_and(|value| ask(value, &mut persistence));
+            }
+        }
+    }
+
+    /// Writes the request for the server, with as much of its body as has come.
+    fn compose(&mut self) -> Result<(), Failure> {
+        let persistence = self.backend.persistence.as_ref().map(|persistence| persistence.borrow());
+        let key =
+            persistence.as_ref().map(|persistence| (persistence.key(), &self.affinity.key, self.key_number));
+        let changes = request::Changes {
+            key,
+            forwardfor: self.frontend.shared.config.forwardfor.as_ref().or(self
+                .backend
+                .shared
+                .config
+                .forwardfor
+                .as_ref()),
+            client: self.client.peer.map(|peer| peer.ip()),
+        };
+        request::write(&self.client.request, &changes, self.upload.pending_mut());
+        self.upload.gather(&mut self.client.buffer).map_err(|_| Failure::BadRequest)
+    }
+
+    /// Answers for a failure, where an answer is still possible. The one place where that is done.
+    async fn fail(&mut self, failure: Failure) -> Next {
+        let outcome = failure.outcome();
+        self.story.ended_by(outcome.cause, outcome.phase);
+        if failure == Failure::BadRequest {
+            self.story.forget_request();
+        }
+        if self.story.status.is_some() {
+            return Next::Close;
+        }
+        let Some(status) = outcome.status else { return Next::Close };
+        let whole = self.upload.is_read() && failure != Failure::BadRequest;
+        let keep = whole && self.client.request.keep_alive && !self.worker.is_draining();
+        self.story.status = Some(status);
+        let connection = match (keep, self.client.request.version) {
+            (false, _) => Connection::Close,
+            (true, Version::Http10) => Connection::KeepAlive,
+            (true, Version::Http11) => Connection::Keep,
+        };
+        let answer = Page::of(status).response(connection, self.client.request.method() == b"HEAD");
+        self.story.bytes += answer.len() as u64;
+        self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
+        let sent = self.client.timer.limit(self.client.stream.write_all(answer)).await;
+        if keep && matches!(sent, Ok(Ok(()))) { Next::Keep } else { Next::Close }
+    }
+
+    /// What the log says of the cookie once the request had to leave its server.
+    fn leave_server(&mut self) {
+        if self.affinity.server.take().is_some() {
+            self.affinity.standing = Standing::Down;
+        }
+    }
+}
+
+/// How a body framed like this is passed on.
+fn encoding(framing: Framing) -> Encoding {
+    if framing == Framing::Chunked { Encoding::Chunked } else { Encoding::Plain }
+}
+
+/// The client's address for policies; that of nobody on a Unix socket.
+fn client_ip(client: &Client) -> IpAddr {
+    client.peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
+}
+
+fn query_parameter<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    query.split(|b| *b == b'&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
+}

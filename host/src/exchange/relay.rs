@@ -1,0 +1,159 @@
+//! The response on its way to the client, and what is left of the request on its way to the server.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use tokio::time::Instant;
+
+use super::attempt::Attempt;
+use super::response::{self, Shape};
+use super::transfer::{Halt, Transfer, Waiting};
+use super::{Exchange, Next, encoding};
+use crate::connection::Client;
+use crate::failure::Failure;
+use crate::http::body::Encoding;
+use crate::http::head::{Framing, Version};
+use crate::policy::{Amendment, HeaderEdit, KeyEdit, Reply, Standing};
+use crate::stream::Stream;
+
+impl Exchange<'_> {
+    /// Passes the response on. From its first byte on, no other answer can be given.
+    pub(super) async fn relay(&mut self, mut attempt: Attempt) -> Result<Next, Failure> {
+        let (request, response) = (&self.client.request, &self.client.response);
+        let switching = response.status == 101;
+        let tunnel = switching || (request.method() == b"CONNECT" && (200..300).contains(&response.status));
+        let dechunk = request.version == Version::Http10 && response.framing == Framing::Chunked;
+        let framing = if tunnel { Framing::Close } else { response.framing };
+        let ends_by_itself = framing != Framing::Close
+            && !(framing == Framing::Chunked && (dechunk || response.version == Version::Http10));
+        let keep_alive = request.keep_alive && ends_by_itself && !self.worker.is_draining();
+        let shape = Shape { dechunk, keep_alive: keep_alive || tunnel, switching };
+        let mut head = std::mem::take(&mut self.client.spare_down);
+        self.key_fate_and_head(attempt.server, &shape, &mut head);
+        let encoding = if dechunk { Encoding::Plain } else { encoding(framing) };
+        let mut download = Transfer::new(framing, encoding, head);
+        // What has come is looked at before anything goes out: an answer that is broken from the start can
+        // still be replaced.
+        if download.gather(&mut attempt.buffer).is_err() {
+            self.story.responded = None;
+            self.story.key_fate = b'N';
+            return Err(Failure::ServerInvalid);
+        }
+        self.story.status = Some(self.client.response.status);
+        let ended = if tunnel {
+            self.tunnel(&mut attempt, &mut download).await
+        } else {
+            self.transfer(&mut attempt, &mut download).await
+        };
+        self.story.bytes += download.written;
+        let whole = ended.is_ok() && self.upload.is_done() && !tunnel;
+        self.client.spare_down = download.into_spare();
+        if ended.is_err() && (!self.upload.is_done() || tunnel) {
+            // Whoever was still being sent to learns that what it has is not all.
+            attempt.stream.reset_on_close();
+        }
+        self.leave_place(attempt.slot);
+        ended?;
+        if whole && self.client.response.keep_alive && attempt.buffer.is_empty() && !attempt.broken {
+            self.keep_upstream(attempt.server, attempt.stream, attempt.address_version);
+        }
+        Ok(if whole && keep_alive { Next::Keep } else { Next::Close })
+    }
+
+    /// Asks persistence what to change, and writes the head for the client.
+    fn key_fate_and_head(&mut self, server: u32, shape: &Shape, out: &mut Vec<u8>) {
+        let (request, response) = (&self.client.request, &self.client.response);
+        let Some(persistence) = &self.backend.persistence else {
+            return response::write(response, request.version, shape, None, out);
+        };
+        let mut persistence = persistence.borrow_mut();
+        let sent = response::sent_key(response, persistence.key());
+        let reply = Reply {
+            server,
+            standing: self.affinity.standing,
+            note: self.affinity.note,
+            cacheable: response::is_cacheable(request, response),
+            sent,
+            time_ms: self.time_ms,
+        };
+        let amendment = persistence.respond(request, response, reply);
+        self.story.key_fate = key_fate(&amendment, self.affinity.standing, sent.is_some());
+        response::write(response, request.version, shape, Some((persistence.key(), &amendment)), out);
+    }
+
+    /// Moves both bodies to their ends.
+    async fn transfer(&mut self, attempt: &mut Attempt, download: &mut Transfer) -> Result<(), Failure> {
+        let client_timeout = self.frontend.shared.config.timeout.client;
+        let server_timeout = self.backend.shared.config.timeout.server;
+        let Client { stream: client, buffer, timer, .. } = &mut *self.client;
+        let upload = &mut self.upload;
+        let (mut from_client, mut to_client) = client.split();
+        let (mut from_server, mut to_server) = attempt.stream.split();
+        let mut started = false;
+        poll_fn(|context| {
+            let down = match download.poll(context, &mut from_server, &mut attempt.buffer, &mut to_client) {
+                Poll::Ready(Ok(())) => true,
+                Poll::Ready(Err(halt)) => return Poll::Ready(Err(download_failure(&halt))),
+                Poll::Pending => false,
+            };
+            let up = attempt.broken || upload.is_done() || {
+                match upload.poll(context, &mut from_client, buffer, &mut to_server) {
+                    Poll::Ready(Err(Halt::SinkFailed)) => {
+                        attempt.broken = true;
+                        true
+                    }
+                    Poll::Ready(Err(Halt::Malformed(_))) => return Poll::Ready(Err(Failure::BadRequestData)),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientAbortsData)),
+                    Poll::Ready(Ok(())) => true,
+                    Poll::Pending => false,
+                }
+            };
+            if down && up {
+                return Poll::Ready(Ok(()));
+            }
+            // Whoever holds things up now has this long; the body that goes down decides while it lasts.
+            let waits_for_client =
+                if down { upload.waiting == Waiting::Source } else { download.waiting == Waiting::Sink };
+            let moved = std::mem::take(&mut download.moved) | std::mem::take(&mut upload.moved);
+            if moved || !started {
+                started = true;
+                timer.set(Instant::now(), if waits_for_client { client_timeout } else { server_timeout });
+            }
+            timer.poll_elapsed(context).map(|_| {
+                Err(if waits_for_client { Failure::ClientTimeoutData } else { Failure::ServerTimeoutData })
+            })
+        })
+        .await
+    }
+
+    /// Keeps the connection to the server for the next request.
+    fn keep_upstream(&self, server: u32, stream: Stream, address_version: u64) {
+        if let Some(pool) = self.backend.pools.get(server as usize) {
+            pool.borrow_mut().put(stream, address_version, self.worker.tune.pool_max_idle, Instant::now());
+        }
+    }
+}
+
+fn download_failure(halt: &Halt) -> Failure {
+    match halt {
+        Halt::SourceClosed | Halt::SourceFailed => Failure::ServerAbortsData,
+        Halt::Malformed(_) => Failure::ServerInvalidData,
+        Halt::SinkFailed => Failure::ClientAbortsData,
+    }
+}
+
+/// The fourth character of the termination state: what became of the key.
+fn key_fate(amendment: &Amendment, standing: Standing, sent: bool) -> u8 {
+    let inserts = amendment.headers.iter().any(|edit| match edit {
+        HeaderEdit::Append { name, .. } | HeaderEdit::Set { name, .. } => name == "set-cookie",
+        HeaderEdit::Remove(_) => false,
+    });
+    match (&amendment.key, inserts) {
+        (_, true) if standing == Standing::Valid => b'U',
+        (_, true) => b'I',
+        (KeyEdit::Replace(_), false) => b'R',
+        (KeyEdit::Remove, false) => b'D',
+        (KeyEdit::Keep, false) if sent => b'P',
+        (KeyEdit::Keep, false) => b'N',
+    }
+}

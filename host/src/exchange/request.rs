@@ -1,0 +1,318 @@
+//! The request as the server gets it: the client's head, less what ends at this hop, with the edits of
+//! persistence and the client's address.
+
+use std::net::IpAddr;
+
+use crate::config::model::{ForwardFor, Network};
+use crate::http::cookies;
+use crate::http::head::{Known, RequestHead, Version};
+use crate::http::parse::tokens;
+use crate::policy::{Key, KeyEdit};
+
+/// What the host changes in a request.
+pub(super) struct Changes<'a> {
+    /// Where persistence has its key, and what becomes of it: `Remove` cuts out every key of the name, `Replace`
+    /// changes the one that was recalled, by its number among them.
+    pub(super) key: Option<(&'a Key, &'a KeyEdit, usize)>,
+    /// Whether, and how, the server is told the client's address.
+    pub(super) forwardfor: Option<&'a ForwardFor>,
+    /// The client's address; `None` on a Unix socket.
+    pub(super) client: Option<IpAddr>,
+}
+
+/// Writes the head for the server.
+pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>) {
+    let key = changes.key.filter(|(_, edit, _)| **edit != KeyEdit::Keep);
+    // Keys of the name that stand before the one at hand.
+    let mut before = 0;
+    out.extend_from_slice(head.method());
+    out.push(b' ');
+    match key {
+        Some((Key::Query(name), edit, _)) => write_query(head.target(), name.as_bytes(), edit, out),
+        _ => out.extend_from_slice(head.target()),
+    }
+    out.extend_from_slice(if head.version == Version::Http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
+    for (name, value, known) in head.lines().iter() {
+        match known {
+            Known::Connection if head.upgrade => out.extend_from_slice(b"connection: Upgrade\r\n"),
+            Known::Upgrade if !head.upgrade => {}
+            Known::Connection | Known::KeepAlive | Known::ProxyConnection => {}
+            Known::Te => {
+                if head.version == Version::Http11
+                    && tokens(value).any(|t| t.eq_ignore_ascii_case(b"trailers"))
+                {
+                    out.extend_from_slice(b"te: trailers\r\n");
+                    if !head.upgrade {
+                        out.extend_from_slice(b"connection: TE\r\n");
+                    }
+                }
+            }
+            _ if head.nominates && head.lines().nominated(name, known) => {}
+            Known::Cookie => match key {
+                Some((Key::Cookie(cookie), edit, number)) => {
+                    write_cookies(value, cookie.as_bytes(), edit, number, &mut before, out);
+                }
+                _ => write_line(name, value, out),
+            },
+            _ => match key {
+                Some((Key::Header(header), edit, _)) if name.eq_ignore_ascii_case(header.as_bytes()) => {
+                    // The first line of the name is the one that was recalled.
+                    match edit {
+                        KeyEdit::Replace(new) if before == 0 => write_line(name, new.as_bytes(), out),
+                        KeyEdit::Remove => {}
+                        _ => write_line(name, value, out),
+                    }
+                    before += 1;
+                }
+                _ => write_line(name, value, out),
+            },
+        }
+    }
+    if let (Some(forwardfor), Some(client)) = (changes.forwardfor, changes.client) {
+        write_forwardfor(head, forwardfor, client, out);
+    }
+    if head.version == Version::Http10 {
+        out.extend_from_slice(b"connection: keep-alive\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a header line, its name in lower case.
+pub(super) fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(name);
+    out[start..].make_ascii_lowercase();
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a Cookie line with the key's cookies changed; no line at all where nothing is left. What stands around
+/// a cookie that is cut out is joined as HAProxy joins it, by one separator and one space.
+fn write_cookies(
+    line: &[u8],
+    cookie: &[u8],
+    edit: &KeyEdit,
+    number: usize,
+    before: &mut usize,
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    out.extend_from_slice(b"cookie: ");
+    let from = out.len();
+    let mut at = 0;
+    for pair in cookies::pairs(line).filter(|pair| pair.name == cookie) {
+        let ours = *before == number;
+        *before += 1;
+        match edit {
+            KeyEdit::Replace(new) if ours => {
+                out.extend_from_slice(&line[at..pair.start]);
+                out.extend_from_slice(cookie);
+                out.push(b'=');
+                out.extend_from_slice(new.as_bytes());
+                at = pair.end;
+            }
+            KeyEdit::Remove => {
+                out.extend_from_slice(line[at..pair.start].trim_ascii());
+                let behind = line[pair.end..].trim_ascii_start();
+                let separated = matches!(behind.first(), Some(b';' | b','));
+                at = line.len() - if separated { behind[1..].trim_ascii_start().len() } else { behind.len() };
+                let last = at == line.len();
+                while out.len() > from
+                    && (out.ends_with(b" ") || (last && matches!(out.last(), Some(b';' | b','))))
+                {
+                    out.pop();
+                }
+                if !last && out.len() > from {
+                    out.push(b' ');
+                }
+            }
+            _ => {}
+        }
+    }
+    out.extend_from_slice(&line[at..]);
+    if out.len() == from {
+        out.truncate(start);
+    } else {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Writes a target with one query parameter cut out or replaced.
+fn write_query(target: &[u8], name: &[u8], edit: &KeyEdit, out: &mut Vec<u8>) {
+    let Some(mark) = memchr::memchr(b'?', target) else { return out.extend_from_slice(target) };
+    out.extend_from_slice(&target[..mark]);
+    let (mut separator, mut edited) = (b'?', false);
+    for parameter in target[mark + 1..].split(|b| *b == b'&') {
+        let length = memchr::memchr(b'=', parameter).unwrap_or(parameter.len());
+        let ours = !edited && &parameter[..length] == name;
+        edited |= ours;
+        if ours && *edit == KeyEdit::Remove {
+            continue;
+        }
+        out.push(separator);
+        separator = b'&';
+        match edit {
+            KeyEdit::Replace(value) if ours => {
+                out.extend_from_slice(name);
+                out.push(b'=');
+                out.extend_from_slice(value.as_bytes());
+            }
+            _ => out.extend_from_slice(parameter),
+        }
+    }
+}
+
+fn write_forwardfor(head: &RequestHead, forwardfor: &ForwardFor, client: IpAddr, out: &mut Vec<u8>) {
+    if forwardfor.except.iter().any(|network| contains(network, client))
+        || (forwardfor.if_none && head.lines().header(forwardfor.header.as_bytes()).is_some())
+    {
+        return;
+    }
+    out.extend_from_slice(forwardfor.header.as_bytes());
+    out.extend_from_slice(b": ");
+    write_address(client, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes an IP address; IPv4 ones by hand, for they go into nearly every request.
+fn write_address(address: IpAddr, out: &mut Vec<u8>) {
+    use std::io::Write;
+    match address {
+        IpAddr::V4(address) => {
+            let mut digits = itoa::Buffer::new();
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(digits.format(octet).as_bytes());
+            }
+        }
+        // Writing to a vector cannot fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
+    }
+}
+
+/// Whether an address is in a network.
+fn contains(network: &Network, address: IpAddr) -> bool {
+    let (ours, theirs, bits) = match (network.address, address) {
+        (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+            (u128::from(ours.to_bits()), u128::from(theirs.to_bits()), 32)
+        }
+        (IpAddr::V6(ours), IpAddr::V6(theirs)) => (ours.to_bits(), theirs.to_bits(), 128),
+        _ => return false,
+    };
+    let shift = bits - u32::from(network.prefix).min(bits);
+    // A prefix of no bits would shift by all of them.
+    shift == 128 || ours >> shift == theirs >> shift
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::parse;
+
+    fn written(request: &str, changes: &Changes<'_>) -> String {
+        let mut head = RequestHead::default();
+        parse::request(request.as_bytes(), 101, &mut head).unwrap().unwrap();
+        let mut out = Vec::new();
+        write(&head, changes, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    const PLAIN: Changes<'static> = Changes { key: None, forwardfor: None, client: None };
+
+    fn with_cookie(line: &str, edit: KeyEdit) -> String {
+        let key = Key::Cookie("SERVER".into());
+        let changes = Changes { key: Some((&key, &edit, 0)), ..PLAIN };
+        let text = written(&format!("GET / HTTP/1.1\r\nCookie: {line}\r\n\r\n"), &changes);
+        text.strip_prefix("GET / HTTP/1.1\r\n").unwrap().strip_suffix("\r\n").unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_ends_at_this_hop_does_not_go_on() {
+        let text = written(
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nTE: gzip\r\n\
+             Proxy-Connection: close\r\nUpgrade: h2c\r\nAccept: */*\r\n\r\n",
+            &PLAIN,
+        );
+        assert_eq!(text, "GET / HTTP/1.1\r\nhost: x\r\naccept: */*\r\n\r\n");
+    }
+
+    #[test]
+    fn an_upgrade_goes_on_and_one_to_clear_text_http2_does_not() {
+        let text = written("GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", &PLAIN);
+        assert_eq!(text, "GET / HTTP/1.1\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n");
+        let text = written(
+            "GET / HTTP/1.1\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n",
+            &PLAIN,
+        );
+        assert_eq!(text, "GET / HTTP/1.1\r\n\r\n");
+    }
+
+    #[test]
+    fn a_connection_line_cannot_take_away_what_delimits_or_names() {
+        let request =
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: host, content-length\r\n\r\n";
+        assert_eq!(written(request, &PLAIN), "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n");
+    }
+
+    #[test]
+    fn only_the_key_is_cut_out_of_the_cookies() {
+        assert_eq!(with_cookie("SERVER=a", KeyEdit::Remove), "");
+        assert_eq!(with_cookie("SERVER=a; b=c", KeyEdit::Remove), "cookie: b=c\r\n");
+        assert_eq!(with_cookie("b=c; SERVER=a", KeyEdit::Remove), "cookie: b=c\r\n");
+        assert_eq!(with_cookie("b=c; SERVER=a; d=e", KeyEdit::Remove), "cookie: b=c; d=e\r\n");
+        assert_eq!(with_cookie("b=c;SERVER=a;d=e", KeyEdit::Remove), "cookie: b=c; d=e\r\n");
+        assert_eq!(with_cookie("b=c, SERVER=a, d=e", KeyEdit::Remove), "cookie: b=c, d=e\r\n");
+        assert_eq!(with_cookie("SERVER=a; b=c; SERVER=x", KeyEdit::Remove), "cookie: b=c\r\n");
+        assert_eq!(with_cookie("SERVER=a; SERVER=x", KeyEdit::Remove), "");
+        assert_eq!(with_cookie("b=c;d=e", KeyEdit::Remove), "cookie: b=c;d=e\r\n");
+        assert_eq!(with_cookie("SERVER=a~b; d=e", KeyEdit::Replace("b".into())), "cookie: SERVER=b; d=e\r\n");
+        assert_eq!(with_cookie("XSERVER=a", KeyEdit::Remove), "cookie: XSERVER=a\r\n");
+    }
+
+    #[test]
+    fn a_query_parameter_is_cut_out_or_replaced() {
+        let key = Key::Query("s".into());
+        let target = |edit: KeyEdit| {
+            let changes = Changes { key: Some((&key, &edit, 0)), ..PLAIN };
+            written("GET /?a=1&s=2&s=3 HTTP/1.1\r\n\r\n", &changes)
+        };
+        assert_eq!(target(KeyEdit::Remove), "GET /?a=1&s=3 HTTP/1.1\r\n\r\n");
+        assert_eq!(target(KeyEdit::Replace("9".into())), "GET /?a=1&s=9&s=3 HTTP/1.1\r\n\r\n");
+    }
+
+    #[test]
+    fn the_clients_address_is_a_line_of_its_own() {
+        let network = Network { address: "10.0.0.0".parse().unwrap(), prefix: 8 };
+        let forwardfor =
+            ForwardFor { except: vec![network], header: "x-forwarded-for".into(), if_none: false };
+        let for_client = |client: &str, forwardfor: &ForwardFor| {
+            let changes = Changes { forwardfor: Some(forwardfor), client: client.parse().ok(), ..PLAIN };
+            written("GET / HTTP/1.1\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n", &changes)
+        };
+        let start = "GET / HTTP/1.1\r\nx-forwarded-for: 1.1.1.1\r\n";
+        assert_eq!(
+            for_client("192.0.2.7", &forwardfor),
+            format!("{start}x-forwarded-for: 192.0.2.7\r\n\r\n")
+        );
+        assert_eq!(
+            for_client("2001:db8::7", &forwardfor),
+            format!("{start}x-forwarded-for: 2001:db8::7\r\n\r\n")
+        );
+        assert_eq!(for_client("10.9.8.7", &forwardfor), format!("{start}\r\n"));
+        assert_eq!(
+            for_client("192.0.2.7", &ForwardFor { if_none: true, ..forwardfor }),
+            format!("{start}\r\n")
+        );
+    }
+
+    #[test]
+    fn an_http10_request_stays_one_and_keeps_the_connection() {
+        assert_eq!(
+            written("GET / HTTP/1.0\r\n\r\n", &PLAIN),
+            "GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n"
+        );
+    }
+}

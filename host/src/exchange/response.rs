@@ -1,0 +1,290 @@
+//! The response as the client gets it: the server's head, less what ends at this hop, with the amendment of
+//! persistence.
+
+use super::request::write_line;
+use crate::http::head::{Framing, Known, RequestHead, ResponseHead, Version};
+use crate::policy::{Amendment, HeaderEdit, Key, KeyEdit};
+
+/// How a response goes to the client.
+pub(super) struct Shape {
+    /// Whether the body's chunks are taken apart, for a client that knows none.
+    pub(super) dechunk: bool,
+    /// Whether the connection to the client stays.
+    pub(super) keep_alive: bool,
+    /// Whether this answers an upgrade that the client asked for.
+    pub(super) switching: bool,
+}
+
+/// Writes the head for a client that speaks `client`.
+pub(super) fn write(
+    head: &ResponseHead,
+    client: Version,
+    shape: &Shape,
+    amendment: Option<(&Key, &Amendment)>,
+    out: &mut Vec<u8>,
+) {
+    write_status(head, out);
+    let no_body = head.status == 204 || head.status < 200;
+    let chunked = head.framing == Framing::Chunked;
+    let (mut length_written, mut edited) = (false, false);
+    for (name, value, known) in head.lines().iter() {
+        match known {
+            Known::Connection if shape.switching => out.extend_from_slice(b"connection: Upgrade\r\n"),
+            Known::Upgrade if !shape.switching => {}
+            Known::Connection | Known::KeepAlive | Known::ProxyConnection => {}
+            Known::ContentLength if no_body || chunked || length_written => {}
+            Known::ContentLength => {
+                length_written = true;
+                write_line(name, value, out);
+            }
+            Known::TransferEncoding if no_body || shape.dechunk => {}
+            _ if head.nominates && known != Known::Upgrade && head.lines().nominated(name, known) => {}
+            _ => match amendment {
+                Some((key, amendment)) => {
+                    edited |= write_amended(name, value, known, edited, key, amendment, out)
+                }
+                None => write_line(name, value, out),
+            },
+        }
+    }
+    for edit in amendment.iter().flat_map(|(_, amendment)| &amendment.headers) {
+        if let HeaderEdit::Append { name, value } | HeaderEdit::Set { name, value } = edit {
+            write_line(name.as_bytes(), value.as_bytes(), out);
+        }
+    }
+    match (shape.keep_alive, head.version) {
+        (true, Version::Http10) => out.extend_from_slice(b"connection: keep-alive\r\n"),
+        (true, Version::Http11) if client == Version::Http10 => {
+            out.extend_from_slice(b"connection: keep-alive\r\n")
+        }
+        (false, Version::Http11) => out.extend_from_slice(b"connection: close\r\n"),
+        _ => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the head of an answer that comes before the answer, such as 100 or 103, as it is.
+pub(super) fn write_interim(head: &ResponseHead, out: &mut Vec<u8>) {
+    write_status(head, out);
+    for (name, value, known) in head.lines().iter() {
+        if !matches!(
+            known,
+            Known::Connection | Known::KeepAlive | Known::ContentLength | Known::TransferEncoding
+        ) {
+            write_line(name, value, out);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The value of the key that the server itself sent.
+pub(super) fn sent_key<'a>(head: &'a ResponseHead, key: &Key) -> Option<&'a [u8]> {
+    match key {
+        Key::Cookie(name) => {
+            head.lines().known(Known::SetCookie).find_map(|line| set_cookie_value(line, name))
+        }
+        Key::Header(name) => head.lines().header(name.as_bytes()),
+        Key::Query(_) => None,
+    }
+}
+
+fn write_status(head: &ResponseHead, out: &mut Vec<u8>) {
+    out.extend_from_slice(if head.version == Version::Http10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    out.extend_from_slice(itoa::Buffer::new().format(head.status).as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(head.reason());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a line as the amendment wants it; answers whether it held the key.
+fn write_amended(
+    name: &[u8],
+    value: &[u8],
+    known: Known,
+    edited: bool,
+    key: &Key,
+    amendment: &Amendment,
+    out: &mut Vec<u8>,
+) -> bool {
+    let is_key = !edited
+        && amendment.key != KeyEdit::Keep
+        && match key {
+            Key::Cookie(cookie) => known == Known::SetCookie && set_cookie_value(value, cookie).is_some(),
+            Key::Header(header) => name.eq_ignore_ascii_case(header.as_bytes()),
+            Key::Query(_) => false,
+        };
+    if is_key {
+        match (&amendment.key, key) {
+            (KeyEdit::Replace(new), Key::Cookie(cookie)) => write_set_cookie(value, cookie, new, out),
+            (KeyEdit::Replace(new), _) => write_line(name, new.as_bytes(), out),
+            _ => {}
+        }
+        return true;
+    }
+    let replaced = amendment.headers.iter().any(|edit| match edit {
+        HeaderEdit::Set { name: header, .. } | HeaderEdit::Remove(header) => {
+            name.eq_ignore_ascii_case(header.as_bytes())
+        }
+        HeaderEdit::Append { .. } => false,
+    });
+    if !replaced {
+        write_line(name, value, out);
+    }
+    false
+}
+
+/// The value of a Set-Cookie line, where it sets the cookie of this name.
+fn set_cookie_value<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let pair = &line[..memchr::memchr(b';', line).unwrap_or(line.len())];
+    let equals = memchr::memchr(b'=', pair)?;
+    (pair[..equals].trim_ascii() == name.as_bytes()).then(|| pair[equals + 1..].trim_ascii())
+}
+
+/// Writes a Set-Cookie line with another value, its attributes as they were.
+fn write_set_cookie(line: &[u8], name: &str, value: &str, out: &mut Vec<u8>) {
+    let rest = &line[memchr::memchr(b';', line).unwrap_or(line.len())..];
+    out.extend_from_slice(b"set-cookie: ");
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'=');
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(rest);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether a shared cache may store the response: what `nocache` goes by. See the configuration manual of
+/// HAProxy, keyword `cookie`, and RFC 9111, section 3.
+pub(super) fn is_cacheable(request: &RequestHead, head: &ResponseHead) -> bool {
+    if !matches!(request.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE")
+        || !matches!(head.status, 200 | 203 | 204 | 206 | 300 | 301 | 404 | 405 | 410 | 414 | 501)
+    {
+        return false;
+    }
+    let mut caching = Caching::default();
+    for (_, value, known) in head.lines().iter() {
+        match known {
+            Known::CacheControl => caching.read(value),
+            Known::Pragma => caching.pragma |= value.eq_ignore_ascii_case(b"no-cache"),
+            Known::Expires | Known::ETag | Known::LastModified => caching.reason = true,
+            _ => {}
+        }
+    }
+    caching.reason && !caching.forbidden && !caching.pragma
+}
+
+/// What a response's headers say of caching, so far. The last word of Cache-Control counts.
+#[derive(Default)]
+struct Caching {
+    forbidden: bool,
+    pragma: bool,
+    /// A freshness or a validator: without either, nothing is stored.
+    reason: bool,
+}
+
+impl Caching {
+    fn read(&mut self, value: &[u8]) {
+        for token in crate::http::parse::tokens(value) {
+            let token = token.to_ascii_lowercase();
+            match &token[..] {
+                b"public" => self.forbidden = false,
+                b"private" | b"no-cache" | b"no-store" | b"s-maxage=0" | b"max-age=0" => {
+                    self.forbidden = true
+                }
+                b"no-cache=\"set-cookie\"" => self.forbidden = true,
+                text if text.starts_with(b"max-age=") || text.starts_with(b"s-maxage=") => self.reason = true,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::parse;
+
+    fn head(text: &str) -> ResponseHead {
+        let mut head = ResponseHead::default();
+        parse::response(text.as_bytes(), 101, false, &mut head).unwrap().unwrap();
+        head
+    }
+
+    const KEPT: Shape = Shape { dechunk: false, keep_alive: true, switching: false };
+
+    fn written(text: &str, shape: &Shape, amendment: Option<(&Key, &Amendment)>) -> String {
+        let mut out = Vec::new();
+        write(&head(text), Version::Http11, shape, amendment, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_ends_at_this_hop_does_not_go_on() {
+        let text = "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nUpgrade: h2\r\n\
+                    Content-Length: 3\r\nContent-Length: 3\r\n\r\n";
+        assert_eq!(written(text, &KEPT, None), "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n");
+        let closing = Shape { keep_alive: false, ..KEPT };
+        assert!(written(text, &closing, None).ends_with("content-length: 3\r\nconnection: close\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_length_beside_chunks_or_without_a_body_does_not_go_on() {
+        let both = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(written(both, &KEPT, None), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+        let none = "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n";
+        assert_eq!(written(none, &KEPT, None), "HTTP/1.1 204 No Content\r\n\r\n");
+        assert!(
+            written("HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", &KEPT, None)
+                .contains("length: 3")
+        );
+    }
+
+    #[test]
+    fn an_amendment_is_made_to_the_key_and_to_other_lines() {
+        let key = Key::Cookie("S".into());
+        let text =
+            "HTTP/1.1 200 OK\r\nSet-Cookie: S=1; path=/x\r\nSet-Cookie: T=2\r\nX-A: 1\r\nX-B: 2\r\n\r\n";
+        let amendment = Amendment {
+            key: KeyEdit::Replace("a~1".into()),
+            headers: vec![
+                HeaderEdit::Append { name: "x-c".into(), value: "3".into() },
+                HeaderEdit::Set { name: "x-a".into(), value: "9".into() },
+                HeaderEdit::Remove("x-b".into()),
+            ],
+        };
+        assert_eq!(
+            written(text, &KEPT, Some((&key, &amendment))),
+            "HTTP/1.1 200 OK\r\nset-cookie: S=a~1; path=/x\r\nset-cookie: T=2\r\nx-c: 3\r\nx-a: 9\r\n\r\n"
+        );
+        let amendment = Amendment { key: KeyEdit::Remove, headers: vec![] };
+        assert!(!written(text, &KEPT, Some((&key, &amendment))).contains("S=1"));
+        assert_eq!(sent_key(&head(text), &key), Some(&b"1"[..]));
+    }
+
+    #[test]
+    fn cacheable_is_what_a_shared_cache_may_store() {
+        let mut request = RequestHead::default();
+        parse::request(b"GET / HTTP/1.1\r\n\r\n", 101, &mut request).unwrap().unwrap();
+        let cacheable =
+            |lines: &str| is_cacheable(&request, &head(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")));
+        for lines in [
+            "ETag: \"x\"\r\n",
+            "Last-Modified: x\r\n",
+            "Cache-Control: max-age=5\r\n",
+            "Expires: x\r\n",
+            "Cache-Control: no-cache, public\r\nETag: x\r\n",
+        ] {
+            assert!(cacheable(lines), "{lines:?}");
+        }
+        for lines in [
+            "",
+            "Cache-Control: private\r\nETag: x\r\n",
+            "Cache-Control: no-store, max-age=5\r\n",
+            "Cache-Control: max-age=0\r\nETag: x\r\n",
+            "Cache-Control: public, no-cache\r\nETag: x\r\n",
+            "Pragma: no-cache\r\nCache-Control: public\r\nETag: x\r\n",
+            "Cache-Control: s-maxage=0\r\nETag: x\r\n",
+            "Pragma: no-cache\r\nETag: x\r\n",
+        ] {
+            assert!(!cacheable(lines), "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What an exchange's log line will say: filled in as the exchange goes, written once, at its end.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use crate::connection::Client;
+use crate::log::record::Record;
+use crate::policy::Standing;
+use crate::worker::{BackendSeat, FrontendSeat, Worker};
+
+/// The story of an exchange so far.
+pub(super) struct Story {
+    began: Instant,
+    began_at: SystemTime,
+    head_done: Instant,
+    /// When the last server was assigned, queues left behind.
+    pub(super) assigned: Option<Instant>,
+    /// When the connection stood.
+    pub(super) connected: Option<Instant>,
+    /// When the response's head was there.
+    pub(super) responded: Option<Instant>,
+    /// The last server assigned.
+    pub(super) server: Option<u32>,
+    /// The status sent.
+    pub(super) status: Option<u16>,
+    /// Bytes sent to the client.
+    pub(super) bytes: u64,
+    cause: u8,
+    phase: u8,
+    pub(super) has_persistence: bool,
+    /// What became of the key in the response.
+    pub(super) key_fate: u8,
+    pub(super) retries: u32,
+    pub(super) redispatched: bool,
+    pub(super) server_queue: u32,
+    pub(super) backend_queue: u32,
+    /// Requests at the server when this one left it.
+    pub(super) server_connections: u32,
+    /// Whether the request turned out to be none.
+    forgotten: bool,
+}
+
+impl Story {
+    /// A story whose request's first byte came at `began`, and whose head is whole now.
+    pub(super) fn new((began, began_at): (Instant, SystemTime)) -> Story {
+        Story {
+            began,
+            began_at,
+            head_done: Instant::now(),
+            assigned: None,
+            connected: None,
+            responded: None,
+            server: None,
+            status: None,
+            bytes: 0,
+            cause: b'-',
+            phase: b'-',
+            has_persistence: false,
+            key_fate: b'N',
+            retries: 0,
+            redispatched: false,
+            server_queue: 0,
+            backend_queue: 0,
+            server_connections: 0,
+            forgotten: false,
+        }
+    }
+
+    /// Notes who ended the exchange, in which phase. The first word counts.
+    pub(super) fn ended_by(&mut self, cause: u8, phase: u8) {
+        if self.cause == b'-' {
+            (self.cause, self.phase) = (cause, phase);
+        }
+    }
+
+    /// The request was malformed after all: as if its head had never been understood.
+    pub(super) fn forget_request(&mut self) {
+        self.forgotten = true;
+    }
+
+    /// Writes the log line.
+    pub(super) fn log(
+        &self,
+        worker: &Worker,
+        frontend: &FrontendSeat,
+        backend: &BackendSeat,
+        client: &Client,
+        standing: Option<Standing>,
+    ) {
+        let now = Instant::now();
+        let ms = |from: Option<Instant>, to: Option<Instant>| match (from, to) {
+            (Some(from), Some(to)) => to.saturating_duration_since(from).as_millis() as i64,
+            _ => -1,
+        };
+        let known = !self.forgotten;
+        let server = self.server.and_then(|index| backend.shared.servers.get(index as usize));
+        let letters = match standing {
+            Some(standing) if self.has_persistence && known => [standing.letter(), self.key_fate],
+            _ => [b'-', b'-'],
+        };
+        let frontend_name = &*frontend.shared.config.name;
+        let config = &frontend.shared.config;
+        let record = Record {
+            client: client.peer,
+            // Only the plain format names it, and finding it out is a system call.
+            local: if config.httplog { None } else { client.stream.local() },
+            accepted: self.began_at,
+            frontend: frontend_name,
+            tls: false,
+            backend: if known { &backend.shared.config.name } else { frontend_name },
+            server: server.map(|server| &*server.config.name),
+            request_ms: if known { ms(Some(self.began), Some(self.head_done)) } else { -1 },
+            queue_ms: ms(Some(self.head_done), self.assigned),
+            connect_ms: ms(self.assigned, self.connected),
+            response_ms: ms(self.connected, self.responded),
+            total_ms: ms(Some(self.began), Some(now)),
+            status: self.status,
+            bytes: self.bytes,
+            termination: [self.cause, self.phase, letters[0], letters[1]],
+            process_connections: worker.process.connections.current(),
+            frontend_connections: frontend.shared.connections.current(),
+            backend_connections: backend.shared.requests.load(Relaxed),
+            server_connections: self.server_connections,
+            retries: self.retries,
+            redispatched: self.redispatched,
+            server_queue: self.server_queue,
+            backend_queue: self.backend_queue,
+            request_line: known.then(|| client.request.request_line()),
+        };
+        worker.log(&frontend.log, &record, config.httplog);
+    }
+}

@@ -1,0 +1,202 @@
+//! A body on its way from one side to the other, in constant memory: what cannot be written is not read.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use crate::buffer::Buffer;
+use crate::http::body::{self, Decoder, Encoding, Piece};
+use crate::http::head::Framing;
+use crate::http::parse::Malformed;
+use crate::stream::{Reader, Writer};
+
+/// Up to here, small pieces are gathered into one write.
+const GATHER: usize = 16 * 1024;
+/// What a buffer grows to once a body fills it, so that large bodies take fewer system calls.
+const LARGE: usize = 64 * 1024;
+
+/// Why a transfer ended before its time.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// The side that sends closed in the middle.
+    SourceClosed,
+    /// The side that sends broke.
+    SourceFailed,
+    /// The side that sends broke the framing.
+    Malformed(Malformed),
+    /// The side that receives broke or closed.
+    SinkFailed,
+}
+
+/// Whom a transfer waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    Source,
+    Sink,
+}
+
+/// A body on its way.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    decoder: Decoder,
+    encoding: Encoding,
+    /// Bytes to be written first: a head, chunks.
+    pending: Vec<u8>,
+    sent: usize,
+    /// So many bytes of the buffer are body and can be written as they are.
+    direct: usize,
+    /// Whether the body's end has been read.
+    ended: bool,
+    /// Bytes written.
+    pub(crate) written: u64,
+    /// Whether anything moved since this was last set to `false`.
+    pub(crate) moved: bool,
+    /// Whom it waits for, where it is pending.
+    pub(crate) waiting: Waiting,
+}
+
+impl Transfer {
+    /// A body framed like this, to be written in that encoding, after `pending`.
+    pub(crate) fn new(framing: Framing, encoding: Encoding, pending: Vec<u8>) -> Transfer {
+        Transfer {
+            decoder: Decoder::new(framing),
+            encoding,
+            pending,
+            sent: 0,
+            direct: 0,
+            ended: framing == Framing::None,
+            written: 0,
+            moved: false,
+            waiting: Waiting::Sink,
+        }
+    }
+
+    /// Whether all of the body has been read, though perhaps not written.
+    pub(crate) fn is_read(&self) -> bool {
+        self.ended && self.direct == 0
+    }
+
+    /// Whether nothing is left to do.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_read() && self.sent == self.pending.len()
+    }
+
+    /// What is to be written first.
+    pub(crate) fn pending_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.pending
+    }
+
+    /// Its memory, for the next transfer.
+    pub(crate) fn into_spare(mut self) -> Vec<u8> {
+        self.pending.clear();
+        self.pending
+    }
+
+    /// Begins again with what is pending, for another connection. Only where all of the body has been read:
+    /// then nothing that was written is lost.
+    pub(crate) fn rewind(&mut self) {
+        debug_assert!(self.is_read() || self.sent == 0);
+        self.sent = 0;
+    }
+
+    /// Takes what has come already, so that it goes in one write with what is pending.
+    pub(crate) fn gather(&mut self, held: &mut Buffer) -> Result<(), Malformed> {
+        while !self.ended && self.direct == 0 && self.pending.len() < GATHER {
+            match self.decoder.next(held.data())? {
+                Piece::Data { range, used } => {
+                    body::write_data(self.encoding, &held.data()[range], &mut self.pending);
+                    held.gone(used);
+                }
+                Piece::End { trailers, used } => {
+                    body::write_end(self.encoding, &held.data()[trailers], &mut self.pending);
+                    held.gone(used);
+                    self.ended = true;
+                }
+                Piece::More => break,
+            }
+        }
+        self.ended |= self.decoder.is_done() && self.encoding == Encoding::Plain;
+        Ok(())
+    }
+
+    /// Moves what can be moved; ready when the whole body has been written.
+    pub(crate) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut Reader<'_>,
+        held: &mut Buffer,
+        sink: &mut Writer<'_>,
+    ) -> Poll<Result<(), Halt>> {
+        loop {
+            self.waiting = Waiting::Sink;
+            if self.sent < self.pending.len() {
+                let written = sink.poll_write(context, &self.pending[self.sent..]);
+                self.sent += self.note(ready!(written))?;
+                continue;
+            }
+            if self.direct > 0 {
+                let written = sink.poll_write(context, &held.data()[..self.direct]);
+                let count = self.note(ready!(written))?;
+                held.gone(count);
+                self.direct -= count;
+                continue;
+            }
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            self.pending.clear();
+            self.sent = 0;
+            match self.decoder.next(held.data()).map_err(Halt::Malformed)? {
+                Piece::Data { range, .. } if self.encoding == Encoding::Plain => {
+                    held.gone(range.start);
+                    self.direct = range.len();
+                }
+                Piece::Data { range, used } => {
+                    body::write_data(self.encoding, &held.data()[range], &mut self.pending);
+                    held.gone(used);
+                    self.gather(held).map_err(Halt::Malformed)?;
+                }
+                Piece::End { trailers, used } => {
+                    body::write_end(self.encoding, &held.data()[trailers], &mut self.pending);
+                    held.gone(used);
+                    self.ended = true;
+                }
+                Piece::More => {
+                    self.waiting = Waiting::Source;
+                    ready!(self.poll_more(context, source, held))?;
+                }
+            }
+        }
+    }
+
+    fn poll_more(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut Reader<'_>,
+        held: &mut Buffer,
+    ) -> Poll<Result<(), Halt>> {
+        held.ensure(GATHER);
+        if held.is_full() {
+            return Poll::Ready(Err(Halt::Malformed(Malformed("a chunk or trailer line that is too long"))));
+        }
+        let space = held.space().len();
+        match ready!(source.poll_read(context, held)) {
+            Ok(0) if self.decoder.ends_by_close() => self.ended = true,
+            Ok(0) => return Poll::Ready(Err(Halt::SourceClosed)),
+            Ok(count) => {
+                self.moved = true;
+                if count == space {
+                    held.ensure(LARGE);
+                }
+            }
+            Err(_) => return Poll::Ready(Err(Halt::SourceFailed)),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn note(&mut self, written: io::Result<usize>) -> Result<usize, Halt> {
+        let count = written.map_err(|_| Halt::SinkFailed)?;
+        self.written += count as u64;
+        self.moved = true;
+        Ok(count)
+    }
+}

@@ -1,0 +1,78 @@
+//! After an upgrade or a CONNECT: bytes both ways, of which nothing is known, until both sides have ended.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use tokio::time::Instant;
+
+use super::Exchange;
+use super::attempt::Attempt;
+use super::transfer::{Halt, Transfer};
+use crate::buffer::Buffer;
+use crate::connection::Client;
+use crate::failure::Failure;
+use crate::http::body::Encoding;
+use crate::http::head::Framing;
+use crate::stream::{Reader, Writer};
+
+impl Exchange<'_> {
+    /// Passes bytes both ways; `download` begins with the head of the answer.
+    pub(super) async fn tunnel(
+        &mut self,
+        attempt: &mut Attempt,
+        download: &mut Transfer,
+    ) -> Result<(), Failure> {
+        let client_timeout = self.frontend.shared.config.timeout.client;
+        let timeouts = &self.backend.shared.config.timeout;
+        let timeout = timeouts.tunnel.or(match (client_timeout, timeouts.server) {
+            (Some(client), Some(server)) => Some(client.min(server)),
+            (client, server) => client.or(server),
+        });
+        let Client { stream: client, buffer, timer, .. } = &mut *self.client;
+        let mut upload = Transfer::new(Framing::Close, Encoding::Plain, Vec::new());
+        let (mut from_client, mut to_client) = client.split();
+        let (mut from_server, mut to_server) = attempt.stream.split();
+        timer.set(Instant::now(), timeout);
+        let (mut up_done, mut down_done) = (false, false);
+        poll_fn(|context| {
+            if !up_done {
+                match poll_to_end(&mut upload, context, &mut from_client, buffer, &mut to_server) {
+                    Poll::Ready(Ok(())) => up_done = true,
+                    Poll::Ready(Err(Halt::SinkFailed)) => return Poll::Ready(Err(Failure::ServerAbortsData)),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientAbortsData)),
+                    Poll::Pending => {}
+                }
+            }
+            if !down_done {
+                match poll_to_end(download, context, &mut from_server, &mut attempt.buffer, &mut to_client) {
+                    Poll::Ready(Ok(())) => down_done = true,
+                    Poll::Ready(Err(Halt::SinkFailed)) => return Poll::Ready(Err(Failure::ClientAbortsData)),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ServerAbortsData)),
+                    Poll::Pending => {}
+                }
+            }
+            if up_done && down_done {
+                return Poll::Ready(Ok(()));
+            }
+            if std::mem::take(&mut upload.moved) | std::mem::take(&mut download.moved) {
+                timer.set(Instant::now(), timeout);
+            }
+            timer.poll_elapsed(context).map(|_| Err(Failure::ServerTimeoutData))
+        })
+        .await
+    }
+}
+
+/// Moves bytes one way up to the end, and passes that on too.
+fn poll_to_end(
+    transfer: &mut Transfer,
+    context: &mut Context<'_>,
+    source: &mut Reader<'_>,
+    held: &mut Buffer,
+    sink: &mut Writer<'_>,
+) -> Poll<Result<(), Halt>> {
+    ready!(transfer.poll(context, source, held, sink))?;
+    // A peer that is gone already has no use for the news.
+    let _ = ready!(sink.poll_shutdown(context));
+    Poll::Ready(Ok(()))
+}

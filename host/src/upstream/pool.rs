@@ -1,0 +1,125 @@
+//! A worker's idle connections to one server. The one used last is used first, so that those not needed
+//! grow old and are closed.
+
+use std::collections::VecDeque;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::stream::Stream;
+
+/// Idle connections to a server.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    /// The oldest in front.
+    idle: VecDeque<Idle>,
+    /// The version of the server's address that they lead to.
+    address_version: u64,
+}
+
+#[derive(Debug)]
+struct Idle {
+    stream: Stream,
+    since: Instant,
+}
+
+impl Pool {
+    /// Takes a connection that is as good as can be known without a system call: the server has not closed
+    /// it, and has sent nothing that nobody asked for.
+    pub(crate) fn take(&mut self, address_version: u64) -> Option<Stream> {
+        self.forget_other_addresses(address_version);
+        let mut context = Context::from_waker(Waker::noop());
+        while let Some(idle) = self.idle.pop_back() {
+            if !idle.stream.has_news(&mut context) {
+                return Some(idle.stream);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request, at most `limit` of them.
+    pub(crate) fn put(&mut self, stream: Stream, address_version: u64, limit: usize, now: Instant) {
+        self.forget_other_addresses(address_version);
+        if limit == 0 {
+            return;
+        }
+        if self.idle.len() >= limit {
+            self.idle.pop_front();
+        }
+        self.idle.push_back(Idle { stream, since: now });
+    }
+
+    /// Closes those that idle for longer than `timeout`, and those that the server has closed.
+    pub(crate) fn purge(&mut self, now: Instant, timeout: Duration) {
+        let mut context = Context::from_waker(Waker::noop());
+        self.idle.retain(|idle| now - idle.since < timeout && !idle.stream.has_news(&mut context));
+    }
+
+    /// Closes all of them.
+    pub(crate) fn clear(&mut self) {
+        self.idle.clear();
+    }
+
+    fn forget_other_addresses(&mut self, address_version: u64) {
+        if self.address_version != address_version {
+            self.idle.clear();
+            self.address_version = address_version;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn pair() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Stream::Tcp(near), listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_server_closed_is_not_given_out() {
+        let mut pool = Pool::default();
+        let (good, _kept) = pair().await;
+        let (bad, mut far) = pair().await;
+        far.shutdown().await.unwrap();
+        std::future::poll_fn(|context| {
+            if bad.has_news(context) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+        pool.put(good, 0, 8, Instant::now());
+        pool.put(bad, 0, 8, Instant::now());
+        assert!(pool.take(0).is_some());
+        assert!(pool.take(0).is_none());
+    }
+
+    #[tokio::test]
+    async fn no_more_than_the_limit_are_kept_and_none_for_another_address() {
+        let mut pool = Pool::default();
+        let mut far = Vec::new();
+        for _ in 0..3 {
+            let (near, kept) = pair().await;
+            far.push(kept);
+            pool.put(near, 0, 2, Instant::now());
+        }
+        assert_eq!(pool.idle.len(), 2);
+        assert!(pool.take(1).is_none());
+    }
+
+    #[tokio::test]
+    async fn old_connections_are_closed() {
+        let mut pool = Pool::default();
+        let (near, _far) = pair().await;
+        let now = Instant::now();
+        pool.put(near, 0, 8, now);
+        pool.purge(now + Duration::from_secs(4), Duration::from_secs(5));
+        assert_eq!(pool.idle.len(), 1);
+        pool.purge(now + Duration::from_secs(6), Duration::from_secs(5));
+        assert_eq!(pool.idle.len(), 0);
+    }
+}

@@ -1,0 +1,467 @@
+//! A worker: a thread with a runtime, listening sockets, connection pools and policy instances of its own.
+//! What it shares with other workers are atomics.
+//!
+//! A worker serves one [`Generation`] of the configuration at a time. A reload hands it the next; exchanges
+//! under way end under the one that they began with.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+use crate::backend::Backend;
+use crate::config::model::{self, BindAddress};
+use crate::connection;
+use crate::count::Count;
+use crate::listener::{ListenSocket, Listener};
+use crate::log::{Record, TargetSet, WorkerLog};
+use crate::policy::{Balancer, Persistence};
+use crate::stream::Stream;
+use crate::upstream::Pool;
+
+/// A head leaves this much of a buffer free, for what is added on its way. As in HAProxy (tune.maxrewrite).
+const MAX_REWRITE: usize = 1024;
+/// How late a log line may be.
+const LOG_DELAY: Duration = Duration::from_millis(20);
+/// How often idle connections to servers are looked at.
+const PURGE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long accepting rests after the system refused for want of something, such as file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// Client connections.
+    pub(crate) connections: Arc<Count>,
+}
+
+/// A frontend as the whole process shares it.
+#[derive(Debug)]
+pub(crate) struct Frontend {
+    /// What `lb.toml` says of it.
+    pub(crate) config: model::Frontend,
+    /// Its client connections; the same through reloads.
+    pub(crate) connections: Arc<Count>,
+}
+
+/// A frontend on a worker.
+#[derive(Clone)]
+pub(crate) struct FrontendSeat {
+    pub(crate) shared: Arc<Frontend>,
+    /// Where its exchanges are logged.
+    pub(crate) log: TargetSet,
+}
+
+/// A backend on a worker.
+pub(crate) struct BackendSeat {
+    pub(crate) shared: Arc<Backend>,
+    pub(crate) balancer: RefCell<Balancer>,
+    pub(crate) persistence: Option<RefCell<Persistence>>,
+    /// Idle connections, by server.
+    pub(crate) pools: Vec<RefCell<Pool>>,
+}
+
+/// Counts a request at its backend for as long as this lives.
+pub(crate) struct Entered<'a>(&'a Backend);
+
+impl BackendSeat {
+    /// Counts a request in.
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.shared.requests.fetch_add(1, Relaxed);
+        Entered(&self.shared)
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A configuration on a worker.
+pub(crate) struct Generation {
+    pub(crate) frontends: Vec<FrontendSeat>,
+    pub(crate) backends: Vec<BackendSeat>,
+}
+
+/// Sizes and bounds, at hand for every connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tune {
+    pub(crate) bufsize: usize,
+    pub(crate) maxhdr: usize,
+    pub(crate) pool_max_idle: usize,
+    pool_idle_timeout: Duration,
+}
+
+impl Tune {
+    /// As `lb.toml` has it.
+    pub(crate) fn new(tune: &model::Tune) -> Tune {
+        Tune {
+            bufsize: tune.bufsize,
+            maxhdr: tune.maxhdr,
+            pool_max_idle: tune.pool_max_idle,
+            pool_idle_timeout: tune.pool_idle_timeout,
+        }
+    }
+
+    /// The longest head.
+    pub(crate) fn max_head(&self) -> usize {
+        self.bufsize.saturating_sub(MAX_REWRITE)
+    }
+}
+
+/// A door to a frontend: a listening address, which may lead to another frontend after a reload, or to none.
+pub(crate) struct Doorway {
+    frontend: Cell<Option<usize>>,
+    connections: Arc<Count>,
+    closed: Notify,
+}
+
+impl Doorway {
+    /// The frontend's index in the present generation.
+    pub(crate) fn frontend(&self) -> Option<usize> {
+        self.frontend.get()
+    }
+}
+
+/// What a worker is told.
+pub(crate) enum Command {
+    /// Serve this configuration from now on.
+    Serve(Box<Plan>),
+    /// Accept nothing more, close what idles, and end when the last exchange has.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// A configuration for one worker, everything in it ready to serve.
+pub(crate) struct Plan {
+    pub(crate) frontends: Vec<FrontendSeat>,
+    pub(crate) backends: Vec<BackendPlan>,
+    pub(crate) doors: Vec<Door>,
+    /// Told when the worker serves it.
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// A backend for one worker.
+pub(crate) struct BackendPlan {
+    pub(crate) shared: Arc<Backend>,
+    pub(crate) balancer: Balancer,
+    pub(crate) persistence: Option<Persistence>,
+}
+
+/// A listening address for one worker.
+pub(crate) struct Door {
+    pub(crate) address: BindAddress,
+    /// `None` where the worker listens on it already.
+    pub(crate) socket: Option<ListenSocket>,
+    pub(crate) frontend: usize,
+    /// Its client connections, over all workers.
+    pub(crate) connections: Arc<Count>,
+}
+
+/// A worker, for those on its thread.
+pub(crate) struct Worker {
+    pub(crate) process: Arc<Process>,
+    pub(crate) tune: Tune,
+    generation: RefCell<Rc<Generation>>,
+    log: RefCell<WorkerLog>,
+    log_pending: Notify,
+    draining: Cell<bool>,
+    /// The connections' tasks, to be woken when they are to look whether they should go on.
+    tasks: RefCell<HashMap<u64, Waker>>,
+    next_task: Cell<u64>,
+    idle: Notify,
+}
+
+impl Worker {
+    /// The configuration to serve.
+    pub(crate) fn generation(&self) -> Rc<Generation> {
+        self.generation.borrow().clone()
+    }
+
+    /// Whether connections are to end after the exchange that they are at.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Logs an exchange.
+    pub(crate) fn log(&self, targets: &TargetSet, record: &Record<'_>, httplog: bool) {
+        let mut log = self.log.borrow_mut();
+        let pending = log.is_pending();
+        log.exchange(targets, record, httplog);
+        if !pending && log.is_pending() {
+            self.log_pending.notify_one();
+        }
+    }
+
+    fn wake_all(&self) {
+        for waker in self.tasks.borrow().values() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// Runs a worker on this thread until it is told to end.
+pub(crate) fn run(process: Arc<Process>, tune: Tune, log: WorkerLog, commands: UnboundedReceiver<Command>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "a worker cannot start"),
+    };
+    let worker = Rc::new(Worker {
+        process,
+        tune,
+        generation: RefCell::new(Rc::new(Generation { frontends: Vec::new(), backends: Vec::new() })),
+        log: RefCell::new(log),
+        log_pending: Notify::new(),
+        draining: Cell::new(false),
+        tasks: RefCell::default(),
+        next_task: Cell::new(0),
+        idle: Notify::new(),
+    });
+    LocalSet::new().block_on(&runtime, command_loop(worker, commands));
+}
+
+async fn command_loop(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
+    tokio::task::spawn_local(flush_logs(worker.clone()));
+    tokio::task::spawn_local(purge_pools(worker.clone()));
+    let mut doors: HashMap<BindAddress, Rc<Doorway>> = HashMap::new();
+    loop {
+        let command = if worker.is_draining() {
+            tokio::select! {
+                command = commands.recv() => command,
+                () = all_done(&worker) => break,
+            }
+        } else {
+            commands.recv().await
+        };
+        match command {
+            Some(Command::Serve(plan)) => serve(&worker, &mut doors, *plan),
+            Some(Command::Drain) => {
+                worker.draining.set(true);
+                for (_, door) in doors.drain() {
+                    door.closed.notify_one();
+                }
+                let generation = worker.generation();
+                for pool in generation.backends.iter().flat_map(|backend| &backend.pools) {
+                    pool.borrow_mut().clear();
+                }
+                worker.wake_all();
+            }
+            Some(Command::Stop) | None => break,
+        }
+    }
+    worker.log.borrow_mut().flush();
+}
+
+/// Ready when no connection is left.
+async fn all_done(worker: &Worker) {
+    while !worker.tasks.borrow().is_empty() {
+        worker.idle.notified().await;
+    }
+}
+
+/// Takes up a configuration: opens the doors that are new, closes those that are gone.
+fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, plan: Plan) {
+    let mut open = HashMap::new();
+    let mut arrivals = Vec::new();
+    for door in plan.doors {
+        let doorway = match (door.socket, doors.remove(&door.address)) {
+            (None, Some(doorway)) => {
+                doorway.frontend.set(Some(door.frontend));
+                doorway
+            }
+            (Some(socket), _) => {
+                let doorway = Rc::new(Doorway {
+                    frontend: Cell::new(Some(door.frontend)),
+                    connections: door.connections,
+                    closed: Notify::new(),
+                });
+                arrivals.push((socket, doorway.clone()));
+                doorway
+            }
+            (None, None) => continue,
+        };
+        open.insert(door.address, doorway);
+    }
+    for (_, gone) in std::mem::replace(doors, open) {
+        gone.frontend.set(None);
+        gone.closed.notify_one();
+    }
+    let backends = plan.backends.into_iter().map(|backend| BackendSeat {
+        pools: backend.shared.servers.iter().map(|_| RefCell::default()).collect(),
+        shared: backend.shared,
+        balancer: RefCell::new(backend.balancer),
+        persistence: backend.persistence.map(RefCell::new),
+    });
+    let generation = Generation { frontends: plan.frontends, backends: backends.collect() };
+    let old = worker.generation.replace(Rc::new(generation));
+    hand_over_pools(&old, &worker.generation());
+    for (socket, doorway) in arrivals {
+        match Listener::new(socket) {
+            Ok(listener) => drop(tokio::task::spawn_local(accept(worker.clone(), listener, doorway))),
+            Err(error) => tracing::error!(%error, "a worker cannot listen"),
+        }
+    }
+    // Connections of doors that are gone end now where they idle.
+    worker.wake_all();
+    // Whoever waits for this may have given up.
+    let _ = plan.done.send(());
+}
+
+/// Connections to servers that stay are kept.
+fn hand_over_pools(old: &Generation, new: &Generation) {
+    for backend in &new.backends {
+        for (server, pool) in backend.shared.servers.iter().zip(&backend.pools) {
+            let before = old.backends.iter().find_map(|old| {
+                let index = old.shared.servers.iter().position(|before| Arc::ptr_eq(before, server))?;
+                old.pools.get(index)
+            });
+            if let Some(before) = before {
+                pool.swap(before);
+            }
+        }
+    }
+}
+
+/// Lets clients in, as long as the bounds allow; past them they wait in the kernel's queue.
+async fn accept(worker: Rc<Worker>, listener: Listener, doorway: Rc<Doorway>) {
+    loop {
+        let waited = tokio::select! {
+            waited = listener.wait() => waited,
+            () = doorway.closed.notified() => break,
+        };
+        let places = tokio::select! {
+            places = Places::take(&worker, &doorway) => places,
+            () = doorway.closed.notified() => break,
+        };
+        let Some(places) = places else { return };
+        match waited.and_then(|()| listener.accept()) {
+            Ok(Some((stream, peer))) => admit(&worker, &doorway, places, stream, peer),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // Who stands in the kernel's queue when the process is told to end is still served.
+    while worker.is_draining() {
+        let Some(places) = Places::take(&worker, &doorway).await else { return };
+        let Ok(Some((stream, peer))) = listener.accept() else { return };
+        admit(&worker, &doorway, places, stream, peer);
+    }
+}
+
+/// Starts a connection's task.
+fn admit(
+    worker: &Rc<Worker>,
+    doorway: &Rc<Doorway>,
+    places: Places,
+    stream: Stream,
+    peer: Option<SocketAddr>,
+) {
+    let id = worker.next_task.replace(worker.next_task.get() + 1);
+    worker.tasks.borrow_mut().insert(id, Waker::noop().clone());
+    let task = Task { worker: worker.clone(), id, _places: places };
+    tokio::task::spawn_local(task.run(connection::serve(worker.clone(), doorway.clone(), stream, peer)));
+}
+
+/// A connection's places under the bounds of its process, frontend and listener.
+struct Places(Vec<Arc<Count>>);
+
+impl Places {
+    /// Takes a place under each bound, all at once: whoever waits for one holds none. `None` where the door
+    /// leads nowhere any more.
+    async fn take(worker: &Worker, doorway: &Doorway) -> Option<Places> {
+        let generation = worker.generation();
+        let frontend = generation.frontends.get(doorway.frontend()?)?;
+        let counts = [&doorway.connections, &frontend.shared.connections, &worker.process.connections];
+        loop {
+            let mut places = Places(Vec::with_capacity(counts.len()));
+            let full = counts.iter().find(|count| {
+                let entered = count.try_enter();
+                if entered {
+                    places.0.push(Arc::clone(count));
+                }
+                !entered
+            });
+            match full {
+                None => return Some(places),
+                Some(full) => {
+                    drop(places);
+                    full.has_room().await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        for count in &self.0 {
+            count.leave();
+        }
+    }
+}
+
+/// A connection's task: counted, and known to the worker while it runs.
+struct Task {
+    worker: Rc<Worker>,
+    id: u64,
+    _places: Places,
+}
+
+impl Task {
+    async fn run(self, connection: impl Future<Output = ()>) {
+        std::future::poll_fn(|context| {
+            self.worker.tasks.borrow_mut().insert(self.id, context.waker().clone());
+            Poll::Ready(())
+        })
+        .await;
+        connection.await;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let mut tasks = self.worker.tasks.borrow_mut();
+        tasks.remove(&self.id);
+        if tasks.is_empty() {
+            self.worker.idle.notify_one();
+        }
+    }
+}
+
+/// Hands log lines over, soon after they were written and many at once.
+async fn flush_logs(worker: Rc<Worker>) {
+    loop {
+        worker.log_pending.notified().await;
+        while worker.log.borrow().is_pending() {
+            tokio::time::sleep(LOG_DELAY).await;
+            worker.log.borrow_mut().flush();
+        }
+    }
+}
+
+/// Closes connections to servers that nobody needs.
+async fn purge_pools(worker: Rc<Worker>) {
+    loop {
+        tokio::time::sleep(PURGE_INTERVAL).await;
+        let generation = worker.generation();
+        let now = Instant::now();
+        for pool in generation.backends.iter().flat_map(|backend| &backend.pools) {
+            pool.borrow_mut().purge(now, worker.tune.pool_idle_timeout);
+        }
+    }
+}
