@@ -95,6 +95,7 @@ mod tests {
         assert_eq!(value("secret", "127.0.0.1:18500"), "ef4bd4a37ea590ec");
         assert_eq!(value("secret", "127.0.0.1:18501"), "fdfe0da15e23c805");
         assert_eq!(value("k", "127.0.0.1:18500"), "73280adbbc3fb525");
+        assert_eq!(value("secret", "[::1]:18530"), "1a9fc81ad79ea51d");
     }
 
     /// Digests of the reference implementation, for each kind of tail.
