@@ -4,7 +4,7 @@
 //! and the port in four, highest first. HAProxy hashes what a host name resolves to, and so gives a new value when
 //! that changes; here a name is hashed as it is written, so that the value stays and every balancer has the same.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use core::net::{IpAddr, Ipv6Addr};
 
 /// The value for a server at `address`, which is `host:port`.
@@ -17,7 +17,11 @@ pub fn value(key: &str, address: &str) -> String {
         None => bytes.extend(host.bytes()),
     }
     bytes.extend(port.parse::<u16>().map_or(0, u32::from).to_be_bytes());
-    format!("{:016x}", xxh64(&bytes))
+    xxh64(&bytes).to_be_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hexadecimal).collect()
+}
+
+fn hexadecimal(digit: u8) -> char {
+    char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 })
 }
 
 fn parse(host: &str) -> Option<IpAddr> {
@@ -91,6 +95,7 @@ mod tests {
         assert_eq!(value("secret", "127.0.0.1:18500"), "ef4bd4a37ea590ec");
         assert_eq!(value("secret", "127.0.0.1:18501"), "fdfe0da15e23c805");
         assert_eq!(value("k", "127.0.0.1:18500"), "73280adbbc3fb525");
+        assert_eq!(value("secret", "[::1]:18530"), "1a9fc81ad79ea51d");
     }
 
     /// Digests of the reference implementation, for each kind of tail.

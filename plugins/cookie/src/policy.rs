@@ -1,7 +1,6 @@
 //! What becomes of the cookie in a request and in a response. Pure: time and the servers' health are handed in.
 
 use alloc::{
-    format,
     string::{String, ToString},
     vec::Vec,
 };
@@ -133,7 +132,7 @@ impl Cookie {
         }
         let line = match own {
             Some(value) => self.line(value, reply),
-            None => format!("{}=; Expires=Thu, 01-Jan-1970 00:00:01 GMT{}", self.name, self.attributes),
+            None => [&self.name, "=; Expires=Thu, 01-Jan-1970 00:00:01 GMT", &self.attributes].concat(),
         };
         answer.headers.push(append("set-cookie", line));
         if self.nocache && reply.cacheable {

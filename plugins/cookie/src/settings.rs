@@ -3,13 +3,7 @@
 //! Refused is what HAProxy refuses, and what it accepts although it cannot work: names and values that do not
 //! come back from a client as they went out.
 
-use alloc::{
-    collections::BinaryHeap,
-    format,
-    string::{String, ToString},
-    vec,
-    vec::Vec,
-};
+use alloc::{collections::BinaryHeap, string::String, vec, vec::Vec};
 
 use crate::{
     bindings::exports::lb::policy::setup::{Kind, Refusal, Server, Setting, Value},
@@ -151,8 +145,8 @@ fn read(settings: Vec<(String, Value)>) -> Result<Given, Refusal> {
     Ok(given)
 }
 
-fn refusal(setting: &str, message: impl ToString) -> Refusal {
-    Refusal { setting: Some(setting.into()), message: message.to_string() }
+fn refusal(setting: &str, message: impl Into<String>) -> Refusal {
+    Refusal { setting: Some(setting.into()), message: message.into() }
 }
 
 fn seconds(setting: &str, ms: i64) -> Result<u64, Refusal> {
@@ -171,7 +165,7 @@ fn mode(given: &Given) -> Result<Mode, Refusal> {
     let mut on = modes.into_iter().filter(|(on, ..)| *on);
     let first = on.next();
     if let (Some((_, one, _)), Some((_, other, _))) = (first, on.next()) {
-        return Err(refusal(other, format!("{one} and {other} exclude each other")));
+        return Err(refusal(other, [one, " and ", other, " exclude each other"].concat()));
     }
     if given.rewrite && given.indirect {
         return Err(refusal(
@@ -192,35 +186,32 @@ fn mode(given: &Given) -> Result<Mode, Refusal> {
 }
 
 fn check_texts(given: &Given) -> Result<(), Refusal> {
-    if given.name.is_empty()
-        || given.name.contains(|c: char| !c.is_ascii_graphic() || "()<>@,;:\\\"/[]?={}".contains(c))
-    {
-        return Err(refusal(
-            "name",
-            "the name of a cookie is made of letters, digits and any of !#$%&'*+-.^_`|~",
-        ));
+    if given.name.is_empty() || !given.name.bytes().all(is_of_a_token) {
+        let message = "the name of a cookie is made of letters, digits and any of !#$%&'*+-.^_`|~";
+        return Err(refusal("name", message));
     }
-    for domain in &given.domain {
-        if domain.is_empty() || domain.contains(breaks_a_value) {
-            return Err(refusal(
-                "domain",
-                format!("{domain:?} is no domain: no spaces, commas, semicolons or control characters"),
-            ));
-        }
+    if given.domain.iter().any(|domain| domain.is_empty() || domain.bytes().any(breaks_a_value)) {
+        let message = "a domain may not be empty or have spaces, commas, semicolons or control characters";
+        return Err(refusal("domain", message));
     }
-    for attr in &given.attr {
-        if attr.is_empty() || attr.contains(|c: char| c == ';' || c.is_control()) {
-            return Err(refusal(
-                "attr",
-                format!("{attr:?} is no attribute: no semicolons or control characters"),
-            ));
-        }
+    if given.attr.iter().any(|attr| attr.is_empty() || attr.bytes().any(breaks_a_line)) {
+        let message = "an attribute may not be empty or have semicolons or control characters";
+        return Err(refusal("attr", message));
     }
     Ok(())
 }
 
-fn breaks_a_value(c: char) -> bool {
-    matches!(c, ' ' | ',' | ';') || c.is_control()
+/// RFC 9110, section 5.6.2.
+fn is_of_a_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn breaks_a_line(byte: u8) -> bool {
+    byte == b';' || byte.is_ascii_control()
+}
+
+fn breaks_a_value(byte: u8) -> bool {
+    breaks_a_line(byte) || byte == b' ' || byte == b','
 }
 
 /// The cookie value of a server, if it has one.
@@ -229,13 +220,14 @@ fn value(given: &Given, mode: Mode, server: &Server) -> Result<Option<String>, R
         return Ok(given.dynamic.then(|| dynamic::value(&given.dynamic_key, &server.address)));
     };
     let mark = mode.mark();
-    if value.is_empty() || value.contains(|c| c == mark || breaks_a_value(c)) {
-        let message = format!(
-            "the cookie value {value:?} of server {} cannot be told apart in a request: it may not be empty or have \
-             spaces, commas, semicolons, control characters or {mark}",
-            server.name
-        );
-        return Err(Refusal { setting: None, message });
+    if value.is_empty() || value.contains(mark) || value.bytes().any(breaks_a_value) {
+        let message = [
+            "the cookie value of server ",
+            &server.name,
+            " would not come back from a client as it is: it may not be empty or have spaces, commas, semicolons, \
+             control characters, | or, with prefix, ~",
+        ];
+        return Err(Refusal { setting: None, message: message.concat() });
     }
     Ok(Some(value.clone()))
 }

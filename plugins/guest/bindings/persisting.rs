@@ -10,7 +10,8 @@ pub mod lb {
         /// The request being decided on. Live during `balancer.pick`, `persistence.recall` and
         /// `persistence.respond`; at any other time every string is empty and every option `none`.
         ///
-        /// Bytes that are not UTF-8 arrive as U+FFFD. A string costs about 0.15 us a call.
+        /// Bytes that are not UTF-8 arrive as U+FFFD. A string costs about 0.15 us a call, a number 0.05; a fact that
+        /// is not asked for costs nothing.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod request {
             #[used]
@@ -300,7 +301,7 @@ pub mod lb {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// The client's port; 0 where unknown.
+            /// The port of the client's end of the connection, or what PROXY protocol said; 0 where unknown.
             #[allow(async_fn_in_trait)]
             pub fn client_port() -> u16 {
                 unsafe {
@@ -433,7 +434,7 @@ pub mod lb {
                 }
             }
         }
-        /// The host's log.
+        /// The host's log. Live during every call.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod log {
             #[used]
@@ -1466,8 +1467,8 @@ pub mod exports {
                 pub trait Guest {
                     /// Describes the policy. Pure: the same on any instance, at any time, before and after `configure`.
                     ///
-                    /// Called once when a component is loaded, also by `lb check` and `lb policy inspect`, never per
-                    /// request. If it fails, the policy does not load.
+                    /// Called once when a component is loaded, also by `lb check` and `lb policy inspect`, and on each new
+                    /// instance, never per request. It has a second of processor time. If it fails, the policy does not load.
                     #[allow(async_fn_in_trait)]
                     fn describe() -> Description;
                     /// Hands over the settings and the servers of the backend.
@@ -1477,7 +1478,8 @@ pub mod exports {
                     /// servers' names. `settings` holds each setting at most once, of its declared kind, defaults filled
                     /// in. `servers` is in the order of `lb.toml`; an index into it is what "server" means elsewhere.
                     ///
-                    /// A refusal, or a failure, on the first instance stops the reload, and the old configuration stays.
+                    /// Runs off the data path, with a second of processor time. A refusal, or a failure, on the first instance
+                    /// stops the reload, and the old configuration stays.
                     #[allow(async_fn_in_trait)]
                     fn configure(
                         settings: _rt::Vec<(_rt::String, Value)>,
@@ -1522,7 +1524,8 @@ pub mod exports {
             /// Binds a client to a server by something that the client sends back: a cookie, a header, a parameter.
             ///
             /// Most requests cost one call here at most: `recall` is called only where the request carries the key,
-            /// and `respond` only where the host holds no answer that it may reuse.
+            /// and `respond` only where the host holds no answer that it may reuse. Either may be called on the instance
+            /// of any worker, so what `respond` must know of a request goes through `affinity.note`, not through memory.
             #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
             pub mod persistence {
                 #[used]
@@ -1534,7 +1537,7 @@ pub mod exports {
                 /// What names the server: one place in the request, and its counterpart in the response.
                 #[derive(Clone, PartialEq)]
                 pub enum Key {
-                    /// The first cookie of this name; in the response, the Set-Cookie of this name.
+                    /// The first cookie of this name, compared as written; in the response, the Set-Cookie of this name.
                     Cookie(_rt::String),
                     /// The first header of this name; in the response, the header of this name.
                     Header(_rt::String),
@@ -1562,7 +1565,8 @@ pub mod exports {
                 /// A request that carries the key.
                 #[derive(Clone, PartialEq)]
                 pub struct Visit {
-                    /// The key's value, never empty. One that is not UTF-8 does not get here: it is `unknown`.
+                    /// The key's value as sent, quotes included, never empty. One that is not UTF-8 does not get here: it
+                    /// is `unknown`.
                     pub value: _rt::String,
                     /// When the request arrived: milliseconds since 1970, UTC. In a simulation, simulated.
                     pub time_ms: u64,
@@ -1581,7 +1585,7 @@ pub mod exports {
                             .finish()
                     }
                 }
-                /// What became of the key that the client sent.
+                /// What became of the key that the client sent. The letter is the third of the termination state in the log.
                 #[repr(u8)]
                 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
                 pub enum Standing {
@@ -1636,14 +1640,15 @@ pub mod exports {
                         }
                     }
                 }
-                /// What to do with the key where it stands; everything around it stays as it is.
+                /// What to do with the key where it stands; everything around it stays as it is: other cookies of the
+                /// header, and the attributes of a Set-Cookie.
                 #[derive(Clone, PartialEq)]
                 pub enum KeyEdit {
                     /// Leave it. The only thing that can be done to a key that is not there.
                     Keep,
                     /// Cut it out.
                     Remove,
-                    /// Put this value in place of the old.
+                    /// Put this value in place of the old. Without control characters; for a cookie without `;` as well.
                     Replace(_rt::String),
                 }
                 impl ::core::fmt::Debug for KeyEdit {
@@ -1747,7 +1752,9 @@ pub mod exports {
                         }
                     }
                 }
-                /// An answer of `respond`.
+                /// An answer of `respond`. It says in the log what became of the key (the fourth letter of the termination
+                /// state): where it adds a Set-Cookie, `I`, or `U` if the standing is `valid`; else, of a key that the server
+                /// sent, `P` kept, `R` replaced, `D` removed; else `N`.
                 #[derive(Clone, PartialEq)]
                 pub struct Amendment {
                     /// What to do with the key that the server itself sent.
@@ -1755,8 +1762,9 @@ pub mod exports {
                     /// Changes to other headers, made in order, after `key`.
                     pub headers: _rt::Vec<HeaderEdit>,
                     /// For how many milliseconds the host may give this answer, without asking, to every reply of this
-                    /// backend that is equal in all but its time. 0: not at all; 4294967295: until the next `configure`.
-                    /// Only for answers that come from nothing but the reply, the settings and the servers.
+                    /// backend that is equal in all but its time, on any worker. 0: not at all; 4294967295: until the next
+                    /// `configure`. Only for answers that come from nothing but the reply, the settings and the servers: who
+                    /// asks `request` or `response` answers 0.
                     pub reusable_ms: u32,
                 }
                 impl ::core::fmt::Debug for Amendment {
@@ -2231,18 +2239,19 @@ pub mod exports {
                     }
                 }
                 pub trait Guest {
-                    /// Where the key is. Called once after each `configure`, on each instance. If it fails, so does the
-                    /// `configure` before it.
+                    /// Where the key is. Called once after each `configure`, on each instance, off the data path. It has a
+                    /// second of processor time. If it fails, so does the `configure` before it.
                     #[allow(async_fn_in_trait)]
                     fn place() -> Key;
                     /// Finds the server that the key names. Called when a request that carries the key arrives, before
-                    /// any balancer; `request` and `servers` are live during the call. If it fails, the balancer picks,
-                    /// the key is left as it is and its standing is `unknown`.
+                    /// any balancer, once per request; `request` and `servers` are live during the call. It has 10 ms of
+                    /// processor time. If it fails, the balancer picks, the key is left as it is and its standing is `unknown`.
                     #[allow(async_fn_in_trait)]
                     fn recall(visit: Visit) -> Affinity;
-                    /// Says what to change in the response. Called when a server's response arrives, not for answers of
-                    /// the host itself, on whichever instance is at hand; `request`, `response` and `servers` are live
-                    /// during the call. If it fails, the response goes out unchanged.
+                    /// Says what to change in the response. Called when a server's final response head arrives, once per
+                    /// request, not for answers of the host itself, on whichever instance is at hand; `request`, `response` and
+                    /// `servers` are live during the call. It has 10 ms of processor time. If it fails, the response goes out
+                    /// unchanged.
                     #[allow(async_fn_in_trait)]
                     fn respond(reply: Reply) -> Amendment;
                 }

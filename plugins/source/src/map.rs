@@ -1,8 +1,7 @@
 //! Address to hash, and remainder of a hash to server, both as HAProxy 2.6 was seen to have them: on random
 //! addresses of both families and nine sets of weights every choice was the same.
 
-use alloc::{collections::BinaryHeap, vec::Vec};
-use core::cmp::Reverse;
+use alloc::{vec, vec::Vec};
 
 use lb_policy_guest::without_common_divisor;
 
@@ -21,46 +20,81 @@ pub fn hash(address: &IpAddress) -> u32 {
 ///
 /// At place p (from 1) of `total` a candidate has a claim to p · weight / total places, in whole ones. The place
 /// goes to the candidate with the most claims unserved, of equals the first in the order of the configuration.
-/// Takes O(total · log n) for `n` weights.
+/// Takes O(total · n / 64) for `n` weights.
 pub fn map(weights: &[u32]) -> Vec<u32> {
     let weights = without_common_divisor(weights);
     let total: u32 = weights.iter().sum();
-    // For each candidate, the place at which its next claim arises.
-    let mut arising: BinaryHeap<Reverse<(u32, u32)>> = BinaryHeap::new();
-    // Claims unserved. An entry is out of date where `unserved` says otherwise.
-    let mut ranking: BinaryHeap<(i32, Reverse<u32>)> = BinaryHeap::new();
-    let mut unserved = Vec::with_capacity(weights.len());
-    let mut claims = Vec::with_capacity(weights.len());
-    for (candidate, weight) in (0..).zip(&weights) {
-        unserved.push(0_i32);
-        claims.push(1_u32);
-        if *weight > 0 {
-            arising.push(Reverse((total.div_ceil(*weight), candidate)));
-            ranking.push((0, Reverse(candidate)));
-        }
+    let mut claims =
+        Claims { first: vec![NOBODY; total as usize + 1], follower: vec![NOBODY; weights.len()] };
+    let mut arisen = vec![0_u32; weights.len()];
+    let mut ranking = Ranking { unserved: vec![0; weights.len()], levels: Vec::new() };
+    for (candidate, weight) in (0..).zip(&weights).filter(|(_, weight)| **weight > 0) {
+        claims.expect(candidate, total.div_ceil(*weight));
+        ranking.put(candidate, 1);
     }
 
     let mut places = Vec::with_capacity(total as usize);
     for place in 1..=total {
-        while let Some(Reverse((at, candidate))) = arising.peek().copied()
-            && at <= place
-        {
-            let number = candidate as usize;
-            arising.pop();
-            unserved[number] += 1;
-            ranking.push((unserved[number], Reverse(candidate)));
-            claims[number] += 1;
-            let next = (u64::from(claims[number]) * u64::from(total)).div_ceil(u64::from(weights[number]));
-            arising.push(Reverse((u32::try_from(next).unwrap_or(u32::MAX), candidate)));
+        let mut next = claims.first[place as usize];
+        while next != NOBODY {
+            let (candidate, number) = (next, next as usize);
+            next = claims.follower[number];
+            arisen[number] += 1;
+            ranking.put(candidate, ranking.unserved[number] + 1);
+            let after = u64::from(arisen[number] + 1) * u64::from(total);
+            claims.expect(candidate, after.div_ceil(u64::from(weights[number])) as u32);
         }
-        let first = core::iter::from_fn(|| ranking.pop())
-            .find(|(claims, Reverse(candidate))| unserved[*candidate as usize] == *claims);
-        let Some((_, Reverse(candidate))) = first else { break };
+        let Some(candidate) = ranking.first() else { break };
         places.push(candidate);
-        unserved[candidate as usize] -= 1;
-        ranking.push((unserved[candidate as usize], Reverse(candidate)));
+        ranking.put(candidate, ranking.unserved[candidate as usize].saturating_sub(1));
     }
     places
+}
+
+const NOBODY: u32 = u32::MAX;
+
+/// Whose next claim arises at which place: each candidate is in at most one place's list.
+struct Claims {
+    first: Vec<u32>,
+    follower: Vec<u32>,
+}
+
+impl Claims {
+    /// A claim beyond the last place is none.
+    fn expect(&mut self, candidate: u32, place: u32) {
+        if let Some(first) = self.first.get_mut(place as usize) {
+            self.follower[candidate as usize] = core::mem::replace(first, candidate);
+        }
+    }
+}
+
+/// The candidates by claims unserved.
+struct Ranking {
+    /// For each candidate its claims unserved, and one: it may be served before it has a claim, but not twice.
+    unserved: Vec<u32>,
+    /// By the same number, the candidates that have it, a bit each.
+    levels: Vec<Vec<u64>>,
+}
+
+impl Ranking {
+    fn put(&mut self, candidate: u32, level: u32) {
+        let (word, bit) = (candidate as usize / 64, 1_u64 << (candidate % 64));
+        while self.levels.len() <= level as usize {
+            self.levels.push(vec![0; self.unserved.len().div_ceil(64)]);
+        }
+        let before = core::mem::replace(&mut self.unserved[candidate as usize], level);
+        self.levels[before as usize][word] &= !bit;
+        self.levels[level as usize][word] |= bit;
+    }
+
+    /// The first candidate of the highest level.
+    fn first(&self) -> Option<u32> {
+        let in_level = |level: &Vec<u64>| {
+            let (word, bits) = level.iter().enumerate().find(|(_, bits)| **bits != 0)?;
+            Some(word as u32 * 64 + bits.trailing_zeros())
+        };
+        self.levels.iter().rev().find_map(in_level)
+    }
 }
 
 #[cfg(test)]
@@ -118,7 +152,25 @@ mod tests {
         assert_eq!(map(&[256; 1_000]).len(), 1_000);
     }
 
+    /// The rule as it is written above `map`, at every place for every candidate.
+    fn by_the_rule(weights: &[u32]) -> Vec<u32> {
+        let total: u32 = weights.iter().sum();
+        let mut served = vec![0; weights.len()];
+        let to_serve = |place: u32| {
+            let unserved = |at: usize| i64::from(place * weights[at] / total) - served[at];
+            let best = (0..weights.len()).rev().max_by_key(|at| unserved(*at)).expect("a candidate");
+            served[best] += 1;
+            best as u32
+        };
+        (1..=total).map(to_serve).collect()
+    }
+
     proptest! {
+        #[test]
+        fn the_map_is_that_of_the_rule(weights in prop::collection::vec(1_u32..=40, 1..80)) {
+            prop_assert_eq!(map(&weights), by_the_rule(&without_common_divisor(&weights)));
+        }
+
         #[test]
         fn every_candidate_has_its_share(weights in prop::collection::vec(1_u32..=256, 1..20)) {
             let reduced = without_common_divisor(&weights);
