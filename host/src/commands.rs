@@ -1,10 +1,13 @@
 //! What the command line's commands do.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::config::diagnostics::Diagnostics;
-use crate::control::{self, Origin};
+use crate::control::{self, Checked, Origin};
+use crate::demo::Origins;
 use crate::policy::Runtime;
+use crate::report;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ impl Error {
     #[allow(clippy::print_stderr)]
     pub fn print(&self) {
         match self {
-            Error::Configuration(diagnostics) => eprint!("{}", diagnostics.render(false)),
+            Error::Configuration(diagnostics) => eprint!("{}", diagnostics.render(std::io::stderr().is_terminal())),
             Error::Other(error) => eprintln!("error: {error:#}"),
         }
     }
@@ -46,6 +49,7 @@ pub fn run(config: &Path) -> Result<(), Error> {
     let origin = Origin::File(config.to_owned());
     let runtime = policies()?;
     let checked = control::check(&origin, &runtime)?;
+    warn(&checked);
     Ok(control::run(origin, runtime, checked, |_| {})?)
 }
 
@@ -53,17 +57,11 @@ pub fn run(config: &Path) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the configuration is wrong.
+#[allow(clippy::print_stdout)]
 pub fn check(config: &Path) -> Result<(), Error> {
-    let runtime = policies()?;
-    control::check(&Origin::File(config.to_owned()), &runtime)?;
-    Ok(())
-}
-
-/// `lb demo`.
-///
-/// # Errors
-/// When the process cannot start.
-pub fn demo() -> Result<(), Error> {
+    let checked = control::check(&Origin::File(config.to_owned()), &policies()?)?;
+    warn(&checked);
+    println!("{} is fine. It would run:\n\n{}", config.display(), report::configuration(&checked));
     Ok(())
 }
 
@@ -71,8 +69,30 @@ pub fn demo() -> Result<(), Error> {
 ///
 /// # Errors
 /// When it is no policy.
-pub fn inspect(_policy: &str) -> Result<(), Error> {
+#[allow(clippy::print_stdout)]
+pub fn inspect(policy: &str) -> Result<(), Error> {
+    let described = report::policy(&policies()?, policy);
+    print!("{}", described.map_err(|error| anyhow::Error::from(error).context(format!("{policy} is no policy")))?);
     Ok(())
+}
+
+/// Says on stderr what can run but will hardly be what was meant.
+#[allow(clippy::print_stderr)]
+fn warn(checked: &Checked) {
+    eprint!("{}", checked.loaded.warnings.render(std::io::stderr().is_terminal()));
+}
+
+/// `lb demo`.
+///
+/// # Errors
+/// When the process cannot start.
+#[allow(clippy::print_stdout)]
+pub fn demo() -> Result<(), Error> {
+    let origins = Origins::start()?;
+    let origin = Origin::Text("lb.toml", origins.configuration());
+    let runtime = policies()?;
+    let checked = control::check(&origin, &runtime)?;
+    Ok(control::run(origin, runtime, checked, |addresses| println!("{}", origins.guide(addresses)))?)
 }
 
 /// The runtime of policies, with its cache where the system wants caches to be.

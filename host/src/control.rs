@@ -54,7 +54,7 @@ impl Origin {
 pub struct Checked {
     /// The configuration.
     pub loaded: Loaded,
-    policies: Vec<Proven>,
+    pub(crate) policies: Vec<Proven>,
 }
 
 /// Reads a configuration and tries its policies.

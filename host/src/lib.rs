@@ -18,4 +18,6 @@ mod timer;
 
 pub mod commands;
 mod control;
+mod demo;
+mod report;
 mod worker;

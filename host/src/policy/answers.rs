@@ -5,7 +5,7 @@
 /// response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
-    /// The first cookie of this name; in the response, the Set-Cookie of this name.
+    /// The cookies of this name; in the response, the Set-Cookie of this name.
     Cookie(String),
     /// The first header of this name, in lower case; in the response, the header of this name.
     Header(String),

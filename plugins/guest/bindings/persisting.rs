@@ -1537,7 +1537,8 @@ pub mod exports {
                 /// What names the server: one place in the request, and its counterpart in the response.
                 #[derive(Clone, PartialEq)]
                 pub enum Key {
-                    /// The first cookie of this name, compared as written; in the response, the Set-Cookie of this name.
+                    /// The cookies of this name, compared as written; in the response, the Set-Cookie of this name. A client
+                    /// may send several: `recall` is called for each in turn, until one names a server.
                     Cookie(_rt::String),
                     /// The first header of this name; in the response, the header of this name.
                     Header(_rt::String),
@@ -1565,7 +1566,7 @@ pub mod exports {
                 /// A request that carries the key.
                 #[derive(Clone, PartialEq)]
                 pub struct Visit {
-                    /// The key's value as sent, quotes included, never empty. One that is not UTF-8 does not get here: it
+                    /// The key's value as sent, quotes included, perhaps empty. One that is not UTF-8 does not get here: it
                     /// is `unknown`.
                     pub value: _rt::String,
                     /// When the request arrived: milliseconds since 1970, UTC. In a simulation, simulated.
@@ -1646,7 +1647,7 @@ pub mod exports {
                 pub enum KeyEdit {
                     /// Leave it. The only thing that can be done to a key that is not there.
                     Keep,
-                    /// Cut it out.
+                    /// Cut it out, and with it any others of its name.
                     Remove,
                     /// Put this value in place of the old. Without control characters; for a cookie without `;` as well.
                     Replace(_rt::String),
@@ -2244,7 +2245,7 @@ pub mod exports {
                     #[allow(async_fn_in_trait)]
                     fn place() -> Key;
                     /// Finds the server that the key names. Called when a request that carries the key arrives, before
-                    /// any balancer, once per request; `request` and `servers` are live during the call. It has 10 ms of
+                    /// any balancer, once per request (per cookie of the name, until one names a server); `request` and `servers` are live during the call. It has 10 ms of
                     /// processor time. If it fails, the balancer picks, the key is left as it is and its standing is `unknown`.
                     #[allow(async_fn_in_trait)]
                     fn recall(visit: Visit) -> Affinity;
