@@ -1,16 +1,18 @@
 //! What the data path asks of policies and what they answer, in types of our own: the twins of the records
 //! in `wit/`, where each is explained at length.
 
+use std::sync::Arc;
+
 /// Where a persistence policy finds the client's key: one place in the request and its counterpart in the
-/// response.
+/// response. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
     /// The cookies of this name; in the response, the Set-Cookie of this name.
-    Cookie(String),
+    Cookie(Arc<str>),
     /// The first header of this name, in lower case; in the response, the header of this name.
-    Header(String),
+    Header(Arc<str>),
     /// The first query parameter of this name; in the response, nothing.
-    Query(String),
+    Query(Arc<str>),
 }
 
 /// What became of the key that the client sent.

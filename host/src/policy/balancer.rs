@@ -51,7 +51,7 @@ impl Balancer {
         let sequence = self.backend.sequence.fetch_add(1, Relaxed);
         let arrival = Arrival { sequence, time_ms, client, failed };
         for place in &mut self.places {
-            if let Some(index) = place.pick(request, arrival, &self.candidates, version)
+            if let Some(index) = place.pick(request, arrival, &self.candidates)
                 && let Some(candidate) = self.candidates.get(index as usize)
             {
                 return Some(candidate.server);

@@ -71,9 +71,9 @@ impl From<&Outcome> for feedback::Outcome {
 impl From<persistence::Key> for answers::Key {
     fn from(key: persistence::Key) -> Self {
         match key {
-            persistence::Key::Cookie(name) => Self::Cookie(name),
-            persistence::Key::Header(name) => Self::Header(name.to_ascii_lowercase()),
-            persistence::Key::Query(name) => Self::Query(name),
+            persistence::Key::Cookie(name) => Self::Cookie(name.into()),
+            persistence::Key::Header(name) => Self::Header(name.to_ascii_lowercase().into()),
+            persistence::Key::Query(name) => Self::Query(name.into()),
         }
     }
 }

@@ -12,10 +12,11 @@ use super::bindings::{balancer, feedback, persistence, setup};
 use super::description::Description;
 use super::fault::Fault;
 use super::imports::Guest;
-use super::instance::Instance;
+use super::instance::{Instance, StartError};
 use super::sandbox;
 use super::ticker::Ticker;
 use super::voice::Voice;
+use crate::config::suggest;
 
 /// The version of `lb:policy` that this host offers. It runs components of any 0.1.x whose imports it has.
 pub const INTERFACE_VERSION: &str = "0.1.0";
@@ -92,7 +93,7 @@ impl LoadError {
                 Some("assemble it first, with `wasm-tools parse`".into())
             }
             LoadError::NotWasm { .. } | LoadError::Invalid(_) => None,
-            LoadError::NoBuiltIn { name } => super::runtime::nearest_built_in(name),
+            LoadError::NoBuiltIn { name } => Some(suggest::help(name, super::built_ins())),
             LoadError::Untyped => Some(
                 "build it with bindings generated from `wit/`, or give it its type with `wasm-tools component embed`"
                     .into(),
@@ -316,10 +317,10 @@ fn link(linker: &Linker<Guest>, engine: &Engine, component: &Component) -> Resul
 
 /// Makes an instance for the asking: it proves the types of all exports, and that the policy can speak.
 fn describe(policy: &Policy) -> Result<Description, LoadError> {
-    let voice = Arc::new(Voice::new("new", "none"));
-    let mut instance = Instance::new(policy, None, voice).map_err(|start| match start {
-        super::instance::StartError::Fault(fault) => LoadError::Describe(fault),
-        super::instance::StartError::Mismatch(why) => LoadError::Mismatch(why),
+    let voice = Arc::new(Voice::new("being loaded", "none"));
+    let mut instance = Instance::new(policy, None, voice).map_err(|why| match why {
+        StartError::Fault(fault) => LoadError::Describe(fault),
+        StartError::Mismatch(why) => LoadError::Mismatch(why),
     })?;
     let description = instance.describe().map_err(LoadError::Describe)?;
     match description.fault() {

@@ -138,3 +138,38 @@ impl Description {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(name: &str) -> Setting {
+        Setting {
+            name: name.into(),
+            kind: Kind::Duration,
+            default: Some(SettingValue::Integer(1)),
+            required: false,
+            choices: vec![],
+            doc: String::new(),
+        }
+    }
+
+    fn fault(name: &str, settings: &[Setting]) -> Option<String> {
+        let settings = settings.to_vec();
+        Description { name: name.into(), version: "1".into(), summary: String::new(), settings }.fault()
+    }
+
+    #[test]
+    fn a_description_that_cannot_be_is_found() {
+        assert_eq!(fault("my-policy-2", &[setting("max_idle")]), None);
+        for name in ["", "My", "a b", "a\nb", "ä", &"a".repeat(65)] {
+            assert!(fault(name, &[]).is_some(), "{name:?}");
+        }
+        for name in ["", "Max", "max-idle", "policy", "instances"] {
+            assert!(fault("p", &[setting(name)]).is_some(), "{name:?}");
+        }
+        assert!(fault("p", &[setting("a"), setting("a")]).is_some());
+        let default = Some(SettingValue::Boolean(true));
+        assert!(fault("p", &[Setting { default, ..setting("a") }]).is_some());
+    }
+}

@@ -66,7 +66,20 @@ impl Fault {
         Fault { kind: FaultKind::Start, message: message.into() }
     }
 
-    /// Reads wasmtime's error. `denied` says that the instance was refused memory before.
+    /// Reads wasmtime's error from an instantiation.
+    pub(super) fn of_start(error: &wasmtime::Error, denied: bool) -> Fault {
+        let fault = Fault::of(error, denied);
+        match fault.kind {
+            FaultKind::Answer if denied => Fault {
+                kind: FaultKind::Memory,
+                message: "begins with more memory than an instance may have".to_owned(),
+            },
+            FaultKind::Answer => Fault::start(format!("cannot be instantiated: {}", last_cause(error))),
+            _ => fault,
+        }
+    }
+
+    /// Reads wasmtime's error from a call. `denied` says that the instance was refused memory before.
     pub(super) fn of(error: &wasmtime::Error, denied: bool) -> Fault {
         let (kind, message) = match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => (FaultKind::Overrun, "took too much processor time".to_owned()),

@@ -46,8 +46,8 @@ pub(super) struct Instance {
     balancer: Option<balancer::Guest>,
     persistence: Option<persistence::Guest>,
     feedback: Option<feedback::Guest>,
-    /// The version of the candidates that it knows; `None` before the first `update`.
-    pub(super) version: Option<u64>,
+    /// The candidates of the last `update`, by which its answers are to be read.
+    candidates: Option<Arc<[Candidate]>>,
 }
 
 /// Why there is no instance.
@@ -79,7 +79,7 @@ impl Instance {
         let instance = policy
             .pre
             .instantiate(&mut store)
-            .map_err(|error| StartError::Fault(Fault::of(&error, store.data().limits.denied)))?;
+            .map_err(|error| StartError::Fault(Fault::of_start(&error, store.data().limits.denied)))?;
         let mismatch = |error: wasmtime::Error| StartError::Mismatch(format!("{error:#}"));
         Ok(Instance {
             setup: policy.setup.load(&mut store, &instance).map_err(mismatch)?,
@@ -96,7 +96,7 @@ impl Instance {
                 None => None,
             },
             store,
-            version: None,
+            candidates: None,
         })
     }
 
@@ -143,8 +143,19 @@ impl Instance {
         Ok(answer.map_err(|refusal| Refusal { setting: refusal.setting, message: refusal.message }))
     }
 
+    /// Whether it was told these candidates last. It is the list itself that counts, not what it holds: workers
+    /// that share an instance may see a change at different times.
+    pub(super) fn knows(&self, candidates: &Arc<[Candidate]>) -> bool {
+        self.candidates.as_ref().is_some_and(|known| Arc::ptr_eq(known, candidates))
+    }
+
+    /// Whether it was never told any candidates.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.candidates.is_none()
+    }
+
     /// Tells the instance the candidates. For an instance that balances.
-    pub(super) fn update(&mut self, candidates: &[Candidate], version: u64) -> Result<(), Fault> {
+    pub(super) fn update(&mut self, candidates: &Arc<[Candidate]>) -> Result<(), Fault> {
         let Some(balancer) = &self.balancer else { return Ok(()) };
         let guest = self.store.data_mut();
         guest.candidates.clear();
@@ -152,12 +163,12 @@ impl Instance {
             let servers = candidates.iter().map(|c| backend.servers.get(c.server as usize));
             guest.candidates.extend(servers.flatten().cloned());
         }
-        let candidates: Vec<balancer::Candidate> =
+        let list: Vec<balancer::Candidate> =
             candidates.iter().map(|c| balancer::Candidate { server: c.server, weight: c.weight }).collect();
         begin(&mut self.store, UPDATE_BUDGET);
-        let answer = balancer.call_update(&mut self.store, &candidates);
+        let answer = balancer.call_update(&mut self.store, &list);
         self.end(answer)?;
-        self.version = Some(version);
+        self.candidates = Some(candidates.clone());
         Ok(())
     }
 

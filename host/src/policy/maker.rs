@@ -20,6 +20,7 @@ pub(super) struct Maker {
 enum Order {
     Make(Arc<Post>, Arc<Slot>),
     Bury(Box<Instance>),
+    Report(Sender<()>),
 }
 
 /// Where a seat finds the instance that it ordered.
@@ -52,6 +53,8 @@ impl Maker {
                 match order {
                     Order::Make(post, slot) => slot.put(post.make()),
                     Order::Bury(instance) => drop(instance),
+                    // Whoever asked may be gone by now.
+                    Order::Report(done) => drop(done.send(())),
                 }
             }
         })?;
@@ -64,6 +67,14 @@ impl Maker {
 
     pub(super) fn bury(&self, instance: Instance) {
         self.send(Order::Bury(Box::new(instance)));
+    }
+
+    /// Waits until all orders so far are done.
+    pub(super) fn settle(&self) {
+        let (done, reported) = mpsc::channel();
+        self.send(Order::Report(done));
+        // An error says that the thread is gone, and with it the orders.
+        let _ = reported.recv();
     }
 
     fn send(&self, order: Order) {

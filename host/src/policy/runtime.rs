@@ -36,17 +36,8 @@ const BUILT_INS: [(&str, &[u8]); 4] = [
 const STACK_BYTES: usize = 512 << 10;
 
 /// The names of the built-in policies.
-pub fn built_ins() -> impl Iterator<Item = &'static str> {
+pub fn built_ins() -> impl Iterator<Item = &'static str> + Clone {
     BUILT_INS.iter().map(|(name, _)| *name)
-}
-
-pub(super) fn nearest_built_in(name: &str) -> Option<String> {
-    Some(match settings::nearest(name, built_ins()) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => {
-            format!("there are {}; a file is named with its path", built_ins().collect::<Vec<_>>().join(", "))
-        }
-    })
 }
 
 /// Where compiled code is kept unless something else is said: below `$XDG_CACHE_HOME`, or `~/.cache`.
@@ -84,6 +75,9 @@ impl Runtime {
         let mut config = Config::new();
         config.epoch_interruption(true);
         config.max_wasm_stack(STACK_BYTES);
+        // Balancers of a fleet agree without talking, so a policy gives the same answers on any processor.
+        config.cranelift_nan_canonicalization(true);
+        config.relaxed_simd_deterministic(true);
         // Nobody would read it: a trap's message is what is logged.
         config.generate_address_map(false);
         if let Some(directory) = cache_dir {
@@ -152,6 +146,12 @@ impl Runtime {
                 Problem { span: spec.span.clone(), message, help: error.help() }
             })
         })
+    }
+
+    /// Waits until the instances that take the place of failed ones, as far as they are ordered, are made. For
+    /// tests and simulations, where nothing may depend on how fast that is.
+    pub fn settle(&self) {
+        self.maker.settle();
     }
 
     /// [`prove`](Self::prove), where policies come from elsewhere than their source.

@@ -35,7 +35,8 @@ pub(super) fn define(
     for (item, kind) in interface.exports(engine) {
         match kind.ty {
             ComponentItem::ComponentFunc(_) => {
-                if !(supported && function(&mut instance, name, item)?) {
+                let offered = supported && function(&mut instance, name, item)?;
+                if !offered {
                     refuse(&mut instance, import, item)?;
                 }
             }

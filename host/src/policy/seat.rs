@@ -150,16 +150,16 @@ impl Seat {
     }
 
     /// Tells the instance the candidates, where it knows older ones.
-    fn refresh(&mut self, candidates: &[Candidate], version: u64, now_ms: u64) -> Option<()> {
+    fn refresh(&mut self, candidates: &Arc<[Candidate]>, now_ms: u64) -> Option<()> {
         let instance = self.at_hand(now_ms)?;
-        if instance.version == Some(version) {
+        if instance.knows(candidates) {
             return Some(());
         }
-        let first = instance.version.is_none();
-        match instance.update(candidates, version) {
+        let fresh = instance.is_fresh();
+        match instance.update(candidates) {
             Ok(()) => Some(()),
             Err(fault) => {
-                let decisive = first && self.remade;
+                let decisive = fresh && self.remade;
                 self.failed(&fault, now_ms, decisive);
                 None
             }
@@ -208,11 +208,10 @@ impl Place {
         &mut self,
         request: &Arc<RequestHead>,
         arrival: Arrival,
-        candidates: &[Candidate],
-        version: u64,
+        candidates: &Arc<[Candidate]>,
     ) -> Option<u32> {
         let answer = self.with(|seat| {
-            seat.refresh(candidates, version, arrival.time_ms)?;
+            seat.refresh(candidates, arrival.time_ms)?;
             seat.call(arrival.time_ms, |instance| instance.pick(request, arrival))
         });
         match answer {

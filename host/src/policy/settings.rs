@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::description::{Description, Kind, Setting, SettingValue};
 use crate::config::model::{PolicySpec, RawSetting, RawValue, Span};
-use crate::config::units;
+use crate::config::{suggest, units};
 
 /// Something wrong with a policy as `lb.toml` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,23 +78,13 @@ pub fn check(description: &Description, spec: &PolicySpec) -> Result<Settings, V
 }
 
 fn unknown(description: &Description, raw: &RawSetting) -> Problem {
-    let names = || description.settings.iter().map(|setting| setting.name.as_str());
+    let names = description.settings.iter().map(|setting| setting.name.as_str());
     let problem =
         Problem::at(&raw.name_span, format!("the policy {} has no setting `{}`", description.name, raw.name));
-    match nearest(&raw.name, names()) {
-        Some(name) => problem.help(format!("did you mean `{name}`?")),
-        None if description.settings.is_empty() => problem.help("it takes no settings"),
-        None => problem.help(format!("it takes {}", names().collect::<Vec<_>>().join(", "))),
+    match suggest::help(&raw.name, names) {
+        help if help.is_empty() => problem.help("it takes no settings"),
+        help => problem.help(help),
     }
-}
-
-/// The word that was likely meant.
-pub(super) fn nearest<'a>(word: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    among
-        .map(|name| (strsim::damerau_levenshtein(word, name), name))
-        .filter(|(distance, name)| *distance <= (name.len().max(word.len()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
 }
 
 fn value(setting: &Setting, raw: &RawSetting) -> Result<SettingValue, Problem> {
@@ -158,15 +148,136 @@ fn among_choices(setting: &Setting, value: &SettingValue) -> Result<(), (String,
     match given.iter().find(|text| !setting.choices.contains(text)) {
         None => Ok(()),
         Some(wrong) => {
-            let help = match nearest(wrong, setting.choices.iter().map(String::as_str)) {
-                Some(name) => format!("did you mean {name:?}?"),
-                None => format!("it can be {}", quoted(&setting.choices)),
-            };
+            let help = suggest::help(wrong, setting.choices.iter().map(String::as_str));
             Err((format!("`{}` cannot be {wrong:?}", setting.name), help))
         }
     }
 }
 
-fn quoted(words: &[String]) -> String {
-    words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::{Instances, PolicySource};
+
+    fn description() -> Description {
+        let setting = |name: &str, kind, default, required, choices: &[&str]| Setting {
+            name: name.into(),
+            kind,
+            default,
+            required,
+            choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+            doc: "a doc".into(),
+        };
+        Description {
+            name: "probe".into(),
+            version: "1".into(),
+            summary: String::new(),
+            settings: vec![
+                setting("name", Kind::Text, None, true, &[]),
+                setting(
+                    "mode",
+                    Kind::Text,
+                    Some(SettingValue::Text("soft".into())),
+                    false,
+                    &["soft", "hard"],
+                ),
+                setting("max_idle", Kind::Duration, None, false, &[]),
+                setting("factor", Kind::Number, None, false, &[]),
+                setting("zones", Kind::Texts, None, false, &[]),
+                setting("strict", Kind::Boolean, None, false, &[]),
+            ],
+        }
+    }
+
+    type Checked = Result<Vec<(String, SettingValue)>, Vec<(usize, String)>>;
+
+    /// Checks settings that stand one after the other: name at 10, value at 11, name at 20 …
+    fn checked(settings: &[(&str, RawValue)]) -> Checked {
+        let settings = settings.iter().zip((10..).step_by(10)).map(|((name, value), at)| RawSetting {
+            name: (*name).to_owned(),
+            name_span: at..at + 1,
+            value: value.clone(),
+            value_span: at + 1..at + 2,
+        });
+        let spec = PolicySpec {
+            source: PolicySource::BuiltIn("probe".into()),
+            instances: Instances::PerWorker,
+            settings: settings.collect(),
+            span: 0..1,
+        };
+        check(&description(), &spec).map(|settings| settings.values).map_err(|problems| {
+            let text = |problem: &Problem| match &problem.help {
+                Some(help) => format!("{}; {help}", problem.message),
+                None => problem.message.clone(),
+            };
+            problems.iter().map(|problem| (problem.span.start, text(problem))).collect()
+        })
+    }
+
+    fn text(text: &str) -> RawValue {
+        RawValue::Text(text.into())
+    }
+
+    fn problem(name: &str, value: RawValue) -> (usize, String) {
+        let problems = checked(&[("name", text("x")), (name, value)]).expect_err("a problem");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems[0].clone()
+    }
+
+    #[test]
+    fn values_take_their_declared_kind_and_defaults_are_filled_in() {
+        let settings = [
+            ("zones", RawValue::Texts(vec!["a".into()])),
+            ("name", text("x")),
+            ("factor", RawValue::Integer(2)),
+            ("max_idle", text("90s")),
+        ];
+        let expected = [
+            ("name", SettingValue::Text("x".into())),
+            ("mode", SettingValue::Text("soft".into())),
+            ("max_idle", SettingValue::Integer(90_000)),
+            ("factor", SettingValue::Number(2.0)),
+            ("zones", SettingValue::Texts(vec!["a".into()])),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value));
+        assert_eq!(checked(&settings), Ok(expected.to_vec()));
+    }
+
+    #[test]
+    fn an_unknown_setting_gets_the_nearest_known_one() {
+        let (at, message) = problem("mx_idle", text("1s"));
+        assert_eq!(
+            (at, &*message),
+            (20, "the policy probe has no setting `mx_idle`; did you mean `max_idle`?")
+        );
+    }
+
+    #[test]
+    fn a_value_of_another_kind_is_pointed_at() {
+        for (name, value, expected) in [
+            ("strict", text("true"), "`strict` is true or false, not a string; without quotes: true"),
+            (
+                "zones",
+                text("a"),
+                "`zones` is an array of strings, not a string; for a single one write [\"a\"]",
+            ),
+            (
+                "max_idle",
+                RawValue::Integer(30),
+                "`max_idle` is a time such as \"30s\", not an integer; with its unit: \"30ms\", \"30s\"",
+            ),
+            ("factor", RawValue::Other("a date"), "`factor` is a number, not a date"),
+            ("mode", text("hrad"), "`mode` cannot be \"hrad\"; did you mean `hard`?"),
+        ] {
+            assert_eq!(problem(name, value), (21, expected.to_owned()));
+        }
+        assert!(problem("max_idle", text("30 parsecs")).1.starts_with("`max_idle` is no time: "));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_found_at_once() {
+        let problems = checked(&[("nmae", text("x")), ("strict", text("no")), ("strict", text("no"))]);
+        let places: Vec<_> = problems.expect_err("problems").into_iter().map(|(at, _)| at).collect();
+        assert_eq!(places, [10, 30, 0, 21], "unknown, given twice, missing, of the wrong kind");
+    }
 }

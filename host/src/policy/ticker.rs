@@ -114,3 +114,28 @@ pub(super) fn processor_time() -> Duration {
     let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) } != 0;
     if failed { Duration::ZERO } else { Duration::new(time.tv_sec as u64, time.tv_nsec as u32) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticker_without_calls_sleeps_and_a_call_wakes_it() {
+        let mut config = wasmtime::Config::new();
+        config.epoch_interruption(true);
+        let engine = Engine::new(&config).expect("an engine");
+        let ticker = Ticker::start(&engine).expect("a thread");
+        let pulse = ticker.pulse();
+        while !pulse.asleep.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        let module = wat::parse_str("(module (func (export \"run\") (loop $l (br $l))))").expect("a module");
+        let module = wasmtime::Module::new(&engine, module).expect("it compiles");
+        let mut store = wasmtime::Store::new(&engine, ());
+        store.set_epoch_deadline(1);
+        let instance = wasmtime::Instance::new(&mut store, &module, &[]).expect("it is instantiated");
+        let run = instance.get_typed_func::<(), ()>(&mut store, "run").expect("the function");
+        pulse.beat();
+        assert!(run.call(&mut store, ()).is_err(), "the epoch moves again, and stops it");
+    }
+}

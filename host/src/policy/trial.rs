@@ -60,7 +60,7 @@ pub(super) fn run(
         let candidates = everyone(&backend.config.servers);
         if !candidates.is_empty() {
             instance
-                .update(&candidates, 0)
+                .update(&candidates)
                 .map_err(|fault| failed(name, "when it was told the candidates", &fault, spec))?;
             let arrival =
                 Arrival { sequence: 0, time_ms: 0, client: IpAddr::V4(Ipv4Addr::LOCALHOST), failed: None };
@@ -73,7 +73,7 @@ pub(super) fn run(
 }
 
 /// All servers that may ever be candidates together.
-fn everyone(servers: &[model::Server]) -> Vec<Candidate> {
+fn everyone(servers: &[model::Server]) -> Arc<[Candidate]> {
     let weighty = servers.iter().zip(0..).filter(|(server, _)| server.weight > 0);
     weighty.map(|(server, index)| Candidate { server: index, weight: server.weight }).collect()
 }

@@ -1,0 +1,9 @@
+//! Policies, good and hostile, through the doors that the data path uses.
+
+mod built_in;
+mod contained;
+mod guest;
+mod loading;
+mod persisting;
+mod sandbox;
+mod scene;
