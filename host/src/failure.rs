@@ -49,7 +49,8 @@ pub enum Failure {
     ConnectTimeout,
     /// This process ran out of sockets, ports or memory for the connection.
     ConnectExhausted,
-    /// A kept connection was closed by the server before it said a word to this request: it was closing already.
+    /// A kept connection was closed by the server before it said a word to this request: it was closing
+    /// already.
     ServerStale,
     /// The server closed the connection before its response's head was whole.
     ServerClosed,
@@ -89,7 +90,8 @@ pub enum Retry {
     Never,
     /// At once, on a new connection to the same server, not counted: the server never saw this request.
     Reconnect,
-    /// As often as `retries` says, on the same server after a pause; with `redispatch` the last time on another.
+    /// As often as `retries` says, on the same server after a pause; with `redispatch` the last time on
+    /// another.
     Connect,
 }
 
@@ -191,8 +193,8 @@ impl Page {
             let head = format!("HTTP/1.1 {status} {reason}\r\n{lines}{connection}\r\n");
             (head + &body).into_bytes().into_boxed_slice()
         };
-        // HAProxy's way of counting: 20 and the parts of the status line, names and values, 1 for the end. What
-        // it says of the connection counts on the pages only that always close it.
+        // HAProxy's way of counting: 20 and the parts of the status line, names and values, 1 for the end.
+        // What it says of the connection counts on the pages only that always close it.
         let line = 20 + "HTTP/1.1".len() + 3 + reason.len();
         let closes = if matches!(status, 400 | 408) { "connectionclose".len() } else { 0 };
         let values: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -216,8 +218,8 @@ impl Page {
         if head_only { &whole[..whole.len() - self.body] } else { whole }
     }
 
-    /// What HAProxy's log says of the response's size, `%B`, which is not the bytes on the wire. For answers to
-    /// what never became a request it says 0.
+    /// What HAProxy's log says of the response's size, `%B`, which is not the bytes on the wire. For answers
+    /// to what never became a request it says 0.
     pub fn logged_bytes(&self, head_only: bool) -> u64 {
         self.logged_head + if head_only { 0 } else { self.body as u64 }
     }

@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use super::date::Dates;
-use super::httplog::digits;
 use crate::config::model::{LogFormat, LogLevel, LogTarget};
 
 /// A target's framing. All that does not change from line to line is made ready once.
@@ -77,7 +76,7 @@ impl Frame {
 
 fn bracketed(number: u8, out: &mut Vec<u8>) {
     out.push(b'<');
-    digits(number, out);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     out.push(b'>');
 }
 

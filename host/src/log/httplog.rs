@@ -36,19 +36,21 @@ pub(super) fn httplog(record: &Record<'_>, dates: &mut Dates, out: &mut Vec<u8>)
     number(b'/', record.connect_ms, out);
     number(b'/', record.response_ms, out);
     number(b'/', record.total_ms, out);
-    number(b' ', record.status.map_or(-1, i32::from), out);
-    number(b' ', record.bytes, out);
+    number(b' ', record.status.map_or(-1, i64::from), out);
+    number(b' ', record.bytes as i64, out);
     out.extend_from_slice(b" - - ");
     out.extend_from_slice(&record.termination);
 
-    number(b' ', record.process_connections, out);
-    number(b'/', record.frontend_connections, out);
-    number(b'/', record.backend_connections, out);
-    number(b'/', record.server_connections, out);
-    out.extend_from_slice(if record.redispatched { b"/+" } else { b"/" });
-    digits(record.retries, out);
-    number(b' ', record.server_queue, out);
-    number(b'/', record.backend_queue, out);
+    number(b' ', record.process_connections.into(), out);
+    number(b'/', record.frontend_connections.into(), out);
+    number(b'/', record.backend_connections.into(), out);
+    number(b'/', record.server_connections.into(), out);
+    if record.redispatched {
+        out.push(b'/');
+    }
+    number(if record.redispatched { b'+' } else { b'/' }, record.retries.into(), out);
+    number(b' ', record.server_queue.into(), out);
+    number(b'/', record.backend_queue.into(), out);
 
     out.extend_from_slice(b" \"");
     match record.request_line {
@@ -88,15 +90,24 @@ pub(super) fn connect(record: &Record<'_>, out: &mut Vec<u8>) -> bool {
 
 /// Appends what a client sent: control characters, bytes above 126, `"` and `#` as `#` and two capital
 /// hexadecimal digits.
-pub(super) fn encode(text: &[u8], out: &mut Vec<u8>) {
+fn encode(text: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut plain = 0;
-    for (at, &byte) in text.iter().enumerate() {
-        if needs_encoding(byte) {
-            out.extend_from_slice(&text[plain..at]);
-            out.extend_from_slice(&[b'#', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-            plain = at + 1;
+    let mut at = 0;
+    while at < text.len() {
+        if text[at..].first_chunk().is_some_and(is_plain) {
+            at += 8;
+            continue;
         }
+        let end = text.len().min(at + 8);
+        for (at, &byte) in (at..end).zip(&text[at..end]) {
+            if needs_encoding(byte) {
+                out.extend_from_slice(&text[plain..at]);
+                out.extend_from_slice(&[b'#', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                plain = at + 1;
+            }
+        }
+        at = end;
     }
     out.extend_from_slice(&text[plain..]);
 }
@@ -105,29 +116,47 @@ fn needs_encoding(byte: u8) -> bool {
     !(0x20..0x7f).contains(&byte) || byte == b'"' || byte == b'#'
 }
 
+/// Whether none of eight bytes needs encoding, all looked at at once: in what `below` makes, a byte's high bit
+/// is set where it is less than the limit. A borrow may set the next byte's too, but only after a true one.
+fn is_plain(bytes: &[u8; 8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_le_bytes(*bytes);
+    let below = |limit: u64, word: u64| word.wrapping_sub(ONES * limit) & !word;
+    let equal = |byte: u8| below(1, word ^ (ONES * u64::from(byte)));
+    (word | below(0x20, word) | equal(0x7f) | equal(b'"') | equal(b'#')) & HIGH == 0
+}
+
 /// An address and a port with a colon between them; an IPv6 address without brackets, as HAProxy has it.
 fn address(address: SocketAddr, out: &mut Vec<u8>) {
     match address.ip() {
         IpAddr::V4(ip) => {
             let [a, b, c, d] = ip.octets();
-            digits(a, out);
-            number(b'.', b, out);
-            number(b'.', c, out);
-            number(b'.', d, out);
+            out.extend_from_slice(itoa::Buffer::new().format(a).as_bytes());
+            number(b'.', b.into(), out);
+            number(b'.', c.into(), out);
+            number(b'.', d.into(), out);
         }
         // Writing to a Vec cannot fail.
         IpAddr::V6(ip) => drop(write!(out, "{ip}")),
     }
-    number(b':', address.port(), out);
+    number(b':', address.port().into(), out);
 }
 
-fn number(before: u8, number: impl itoa::Integer, out: &mut Vec<u8>) {
-    out.push(before);
-    digits(number, out);
-}
-
-pub(super) fn digits(number: impl itoa::Integer, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+/// A character and a number. Most numbers of a line are small, and copies of known length are cheap.
+fn number(before: u8, number: i64, out: &mut Vec<u8>) {
+    match number {
+        0..=9 => out.extend_from_slice(&[before, b'0' + number as u8]),
+        10..=99 => {
+            let number = number as u8;
+            out.extend_from_slice(&[before, b'0' + number / 10, b'0' + number % 10]);
+        }
+        -1 => out.extend_from_slice(&[before, b'-', b'1']),
+        _ => {
+            out.push(before);
+            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -284,7 +313,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_line_is_one_line_of_printable_characters(sent in proptest::collection::vec(any::<u8>(), 0..1500)) {
+        fn eight_bytes_are_plain_where_each_is(bytes in any::<[u8; 8]>()) {
+            prop_assert_eq!(is_plain(&bytes), !bytes.into_iter().any(needs_encoding));
+        }
+
+        #[test]
+        fn nearly_plain_bytes_are_told_apart(bytes in proptest::array::uniform8(0x1e_u8..=0x80)) {
+            prop_assert_eq!(is_plain(&bytes), !bytes.into_iter().any(needs_encoding));
+        }
+
+        #[test]
+        fn encoding_is_byte_by_byte(sent in proptest::collection::vec(0x1c_u8..=0x82, 0..64)) {
+            let mut out = Vec::new();
+            encode(&sent, &mut out);
+            let expected: String = sent
+                .iter()
+                .map(|&byte| if needs_encoding(byte) { format!("#{byte:02X}") } else { char::from(byte).into() })
+                .collect();
+            prop_assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+
+        #[test]
+        fn a_line_is_one_line_of_printable_text(sent in proptest::collection::vec(any::<u8>(), 0..1500)) {
             let line = line(&Record { request_line: Some(&sent), ..example() });
             prop_assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
             // Two quotes, both ours: nobody can end the field from within.

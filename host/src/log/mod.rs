@@ -14,6 +14,8 @@ mod queue;
 pub mod record;
 mod sink;
 mod target;
+#[cfg(test)]
+mod tests;
 mod worker;
 mod writer;
 
@@ -82,8 +84,8 @@ impl Logs {
         Ok(logs)
     }
 
-    /// Opens what `config` names and is not open yet. What is open stays as it is, with what waits in its queue.
-    /// On a failure nothing has changed but that some new targets may be open.
+    /// Opens what `config` names and is not open yet. What is open stays as it is, with what waits in its
+    /// queue. On a failure nothing has changed but that some new targets may be open.
     pub fn open(&self, config: &Config) -> Result<(), OpenError> {
         let mut outlets = self.outlets();
         for target in all_targets(config) {

@@ -1,9 +1,9 @@
-//! The program's own messages (a server DOWN or UP, start, reload, a policy's fault): events of `tracing`, led to
-//! stderr until the logs are open, and to the targets of `[global] log` from then on.
+//! The program's own messages (a server DOWN or UP, start, reload, a policy's fault): events of `tracing`, led
+//! to stderr until the logs are open, and to the targets of `[global] log` from then on.
 //!
-//! A message is one line: its sentence, then ` field=value` for each field. An event's level is its syslog level
-//! (`error` → err, `warn` → warning, `info` → notice, `debug` and `trace` → debug), unless the event has a field
-//! [`SYSLOG_FIELD`] that names another: `tracing::warn!(syslog = "alert", "Server b/s1 is DOWN")`.
+//! A message is one line: its sentence, then ` field=value` for each field. An event's level is its syslog
+//! level (`error` → err, `warn` → warning, `info` → notice, `debug` and `trace` → debug), unless the event has
+//! a field [`SYSLOG_FIELD`] that names another: `tracing::warn!(syslog = "alert", "Server b/s1 is DOWN")`.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;

@@ -68,8 +68,10 @@ fn duplicate(fd: BorrowedFd<'_>) -> io::Result<File> {
     Ok(File::from(fd.try_clone_to_owned()?))
 }
 
+/// A named pipe that nobody reads is an error rather than a wait without end; for files non-blocking means
+/// nothing.
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// A pipe, a terminal, a file.
@@ -109,7 +111,7 @@ impl Stream {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => *left = &left[written..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Whoever shares the descriptor with us made it non-blocking; for a thread of its own it is not.
+                // Whoever shares the descriptor with us made it non-blocking; this thread can wait.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => wait_writable(self.file.as_fd()),
                 Err(error) => return Err(error),
             }
@@ -288,8 +290,8 @@ fn send_many(fd: BorrowedFd<'_>, lines: &[&[u8]]) -> io::Result<usize> {
         message.msg_hdr.msg_iov = slice;
         message.msg_hdr.msg_iovlen = 1;
     }
-    // SAFETY: the first `lines.len()` headers each point to a slice, and that to a line; all of them outlive the
-    // call, which only reads the lines.
+    // SAFETY: the first `lines.len()` headers each point to a slice, and that to a line; all of them outlive
+    // the call, which only reads the lines.
     let sent = unsafe {
         libc::sendmmsg(fd.as_raw_fd(), messages.as_mut_ptr(), lines.len() as libc::c_uint, libc::MSG_NOSIGNAL)
     };

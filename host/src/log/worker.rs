@@ -62,9 +62,9 @@ impl WorkerLog {
         self.line(targets, level);
     }
 
-    /// Hands over what has been gathered. To be called every 20 ms or so while [`is_pending`], from the worker's
-    /// coarse timer: that is how late a line may come. No call per request is needed, and none when the worker
-    /// goes idle: each would wake the writer for a line or two.
+    /// Hands over what has been gathered. To be called every 20 ms or so while [`is_pending`], from the
+    /// worker's coarse timer: that is how late a line may come. No call per request is needed, and none when
+    /// the worker goes idle: each would wake the writer for a line or two.
     ///
     /// [`is_pending`]: WorkerLog::is_pending
     pub fn flush(&mut self) {
