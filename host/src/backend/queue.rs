@@ -328,3 +328,6 @@ impl Drop for Waiting {
         drop(entry);
     }
 }
+
+#[cfg(test)]
+mod tests;

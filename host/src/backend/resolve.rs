@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -43,7 +44,9 @@ impl Resolve for System {
 /// servers.
 #[derive(Debug)]
 pub struct Names {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+    /// Gets a permit for each name that has been looked up once.
+    tried: Arc<Semaphore>,
 }
 
 /// A server known by name.
@@ -66,16 +69,28 @@ impl Names {
                 }
             }
         }
-        let resolver = Arc::new(resolver);
+        let (resolver, tried) = (Arc::new(resolver), Arc::new(Semaphore::new(0)));
         let mut tasks = JoinSet::new();
         for (name, servers) in names {
-            tasks.spawn(keep_resolving(resolver.clone(), name.to_owned(), servers));
+            tasks.spawn(keep_resolving(resolver.clone(), name.to_owned(), servers, tried.clone()));
         }
-        Names { _tasks: tasks }
+        Names { tasks, tried }
+    }
+
+    /// Waits until each name has been looked up once, found or not: traffic that comes sooner finds servers
+    /// DOWN that need not be. A look-up can take many seconds, so that the caller sets a limit.
+    pub async fn tried(&self) {
+        // Refused only when the semaphore is closed, which nobody does.
+        let _ = self.tried.acquire_many(self.tasks.len() as u32).await;
     }
 }
 
-async fn keep_resolving(resolver: Arc<impl Resolve>, name: String, servers: Vec<Named>) {
+async fn keep_resolving(
+    resolver: Arc<impl Resolve>,
+    name: String,
+    servers: Vec<Named>,
+    tried: Arc<Semaphore>,
+) {
     let random = RandomState::new();
     let mut failures = 0;
     for round in 0_u64.. {
@@ -97,6 +112,9 @@ async fn keep_resolving(resolver: Arc<impl Resolve>, name: String, servers: Vec<
                 }
                 failures += 1;
             }
+        }
+        if round == 0 {
+            tried.add_permits(1);
         }
         sleep(pause(failures, random.hash_one(round))).await;
     }
@@ -267,6 +285,17 @@ mod tests {
     async fn a_first_address_asks_for_a_check_at_once() {
         let (backend, _) = run(&[&[1]]).await;
         backend.servers[0].check_now.notified().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_names_have_been_tried_once_the_first_answers_are_in() {
+        let backend = fixtures::backend(fixtures::config("flask_servers"), vec![named()]);
+        let (asked, _times) = mpsc::unbounded_channel();
+        let answers = Mutex::new(VecDeque::from([Ok(vec![ip(1)])]));
+        let names = Names::start(std::slice::from_ref(&backend), Script { answers, asked });
+        names.tried().await;
+        assert!(backend.servers[0].is_usable());
+        Names::start(&[], System).tried().await;
     }
 
     #[test]
