@@ -10,7 +10,7 @@ const MAX_SPARE: usize = 256;
 
 /// Bytes on their way: `data` is what came and has not gone, `space` is where more can come.
 #[derive(Debug, Default)]
-pub struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -22,12 +22,12 @@ thread_local! {
 
 impl Buffer {
     /// A buffer that holds nothing and takes no memory, until [`Buffer::ensure`].
-    pub const fn none() -> Buffer {
+    pub(crate) const fn none() -> Buffer {
         Buffer { bytes: Vec::new(), start: 0, end: 0 }
     }
 
     /// Sees that the buffer has room for `size` bytes in all, from the worker's spare ones where it can.
-    pub fn ensure(&mut self, size: usize) {
+    pub(crate) fn ensure(&mut self, size: usize) {
         if self.bytes.len() >= size {
             return;
         }
@@ -41,7 +41,7 @@ impl Buffer {
     }
 
     /// Gives the memory back to the worker, where nothing is in it.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
             give_back(std::mem::take(&mut self.bytes));
@@ -49,12 +49,12 @@ impl Buffer {
     }
 
     /// What is in it.
-    pub fn data(&self) -> &[u8] {
+    pub(crate) fn data(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
     /// Where more can come. Moves what is in it to the front where that is needed to make room.
-    pub fn space(&mut self) -> &mut [u8] {
+    pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         } else if self.end == self.bytes.len() && self.start > 0 {
@@ -65,28 +65,23 @@ impl Buffer {
     }
 
     /// Notes that `count` bytes came into [`Buffer::space`].
-    pub fn came(&mut self, count: usize) {
+    pub(crate) fn came(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());
     }
 
     /// Notes that `count` bytes of [`Buffer::data`] have gone.
-    pub fn gone(&mut self, count: usize) {
+    pub(crate) fn gone(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
     }
 
     /// Whether nothing is in it.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
     /// Whether what is in it takes all its room.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.end - self.start == self.bytes.len()
-    }
-
-    /// Its room in all.
-    pub fn capacity(&self) -> usize {
-        self.bytes.len()
     }
 }
 
@@ -126,11 +121,11 @@ mod tests {
         buffer.came(2);
         assert_eq!(buffer.data(), b"ghij");
         buffer.ensure(32);
-        assert_eq!((buffer.data(), buffer.capacity()), (&b"ghij"[..], 32));
+        assert_eq!((buffer.data(), buffer.bytes.len()), (&b"ghij"[..], 32));
         buffer.release();
         assert_eq!(buffer.data(), b"ghij");
         buffer.gone(4);
         buffer.release();
-        assert_eq!(buffer.capacity(), 0);
+        assert!(buffer.bytes.is_empty());
     }
 }

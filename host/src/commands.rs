@@ -35,7 +35,9 @@ impl Error {
     #[allow(clippy::print_stderr)]
     pub fn print(&self) {
         match self {
-            Error::Configuration(diagnostics) => eprint!("{}", diagnostics.render(std::io::stderr().is_terminal())),
+            Error::Configuration(diagnostics) => {
+                eprint!("{}", diagnostics.render(std::io::stderr().is_terminal()))
+            }
             Error::Other(error) => eprintln!("error: {error:#}"),
         }
     }
@@ -72,7 +74,10 @@ pub fn check(config: &Path) -> Result<(), Error> {
 #[allow(clippy::print_stdout)]
 pub fn inspect(policy: &str) -> Result<(), Error> {
     let described = report::policy(&policies()?, policy);
-    print!("{}", described.map_err(|error| anyhow::Error::from(error).context(format!("{policy} is no policy")))?);
+    print!(
+        "{}",
+        described.map_err(|error| anyhow::Error::from(error).context(format!("{policy} is no policy")))?
+    );
     Ok(())
 }
 

@@ -34,7 +34,7 @@ const LOG_SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// A file, read again for each reload.
     File(PathBuf),
     /// A text in memory, by this name.
@@ -51,9 +51,9 @@ impl Origin {
 }
 
 /// A configuration that can run: read, resolved, its policies tried.
-pub struct Checked {
+pub(crate) struct Checked {
     /// The configuration.
-    pub loaded: Loaded,
+    pub(crate) loaded: Loaded,
     pub(crate) policies: Vec<Proven>,
 }
 
@@ -61,7 +61,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// Everything that is wrong with it, as text for people.
-pub fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checked, Diagnostics> {
+pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checked, Diagnostics> {
     let loaded = origin.load()?;
     let mut diagnostics = Diagnostics::new(loaded.source.clone());
     let mut policies = Vec::new();
@@ -84,7 +84,7 @@ pub fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checked, Diag
 ///
 /// # Errors
 /// When it cannot start; once it serves, only the end ends it.
-pub fn run(
+pub(crate) fn run(
     origin: Origin,
     runtime: policy::Runtime,
     checked: Checked,

@@ -31,7 +31,8 @@ impl Origins {
     pub(crate) fn start() -> anyhow::Result<Origins> {
         let mut addresses = Vec::new();
         for (name, _) in SERVERS {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot start a server to show")?;
+            let listener =
+                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot start a server to show")?;
             addresses.push(listener.local_addr()?);
             listener.set_nonblocking(true)?;
             std::thread::Builder::new().name(name.to_owned()).spawn(move || serve(name, listener))?;
@@ -57,7 +58,8 @@ impl Origins {
             addresses.iter().map(|address| address.replace("0.0.0.0", "localhost")).collect();
         let first = reachable.first().map_or("", String::as_str);
         let (origin, servers) = (self.addresses[0], SERVERS.iter().zip(&self.addresses));
-        let servers: Vec<String> = servers.map(|((name, _), address)| format!("{name} on {address}")).collect();
+        let servers: Vec<String> =
+            servers.map(|((name, _), address)| format!("{name} on {address}")).collect();
         format!(
             "\n\
              lb is running the default configuration (lb.toml) on {}\n\
@@ -126,9 +128,10 @@ fn answer(name: &str, request: &Request<Incoming>, healthy: &AtomicBool) -> Resp
             (StatusCode::OK, format!("{name} passes its health checks again; after five it serves\n"))
         }
         (_, "/headers") => {
-            let lines = request.headers().iter().map(|(name, value)| {
-                format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))
-            });
+            let lines = request
+                .headers()
+                .iter()
+                .map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
             (StatusCode::OK, format!("{name} got:\n{}", lines.collect::<String>()))
         }
         _ => (StatusCode::OK, format!("{name}\n")),

@@ -22,8 +22,10 @@ pub(crate) fn configuration(checked: &Checked) -> String {
             let description = policy.description();
             let settings: Vec<String> =
                 settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-            let settings = if settings.is_empty() { String::new() } else { format!(": {}", settings.join(", ")) };
-            let _ = writeln!(out, "    {role} {} {}{settings}", description.name, description.version);
+            let settings =
+                if settings.is_empty() { String::new() } else { format!(": {}", settings.join(", ")) };
+            let (role, name, version) = (role.name(), &description.name, &description.version);
+            let _ = writeln!(out, "    {role} {name} {version}{settings}");
         }
         let check = match &backend.check {
             CheckKind::Tcp => "accepts a connection".to_owned(),
@@ -83,8 +85,11 @@ fn server_line(server: &Server, check: &str) -> String {
 /// Why it is no policy.
 pub(crate) fn policy(runtime: &Runtime, name: &str) -> Result<String, LoadError> {
     let built_in = crate::policy::built_ins().any(|known| known == name);
-    let source =
-        if built_in { PolicySource::BuiltIn(name.to_owned()) } else { PolicySource::File(PathBuf::from(name)) };
+    let source = if built_in {
+        PolicySource::BuiltIn(name.to_owned())
+    } else {
+        PolicySource::File(PathBuf::from(name))
+    };
     Ok(describe(&*runtime.load(&source)?))
 }
 
@@ -101,7 +106,8 @@ fn describe(policy: &Policy) -> String {
         list(policy.imports()),
         policy.bytes(),
     );
-    let _ = writeln!(out, "  settings {}", if description.settings.is_empty() { "none" } else { "" }.trim_end());
+    let _ =
+        writeln!(out, "  settings {}", if description.settings.is_empty() { "none" } else { "" }.trim_end());
     for setting in &description.settings {
         let _ = writeln!(out, "    {}", setting_line(setting));
     }

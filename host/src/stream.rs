@@ -12,7 +12,7 @@ use crate::buffer::Buffer;
 
 /// A connection.
 #[derive(Debug)]
-pub enum Stream {
+pub(crate) enum Stream {
     /// Over TCP.
     Tcp(TcpStream),
     /// Over a Unix socket.
@@ -21,7 +21,7 @@ pub enum Stream {
 
 /// A connection's incoming side.
 #[derive(Debug)]
-pub enum Reader<'a> {
+pub(crate) enum Reader<'a> {
     /// Over TCP.
     Tcp(tcp::ReadHalf<'a>),
     /// Over a Unix socket.
@@ -30,7 +30,7 @@ pub enum Reader<'a> {
 
 /// A connection's outgoing side.
 #[derive(Debug)]
-pub enum Writer<'a> {
+pub(crate) enum Writer<'a> {
     /// Over TCP.
     Tcp(tcp::WriteHalf<'a>),
     /// Over a Unix socket.
@@ -39,7 +39,7 @@ pub enum Writer<'a> {
 
 impl Stream {
     /// Both sides, to be used at the same time.
-    pub fn split(&mut self) -> (Reader<'_>, Writer<'_>) {
+    pub(crate) fn split(&mut self) -> (Reader<'_>, Writer<'_>) {
         match self {
             Stream::Tcp(stream) => {
                 let (reader, writer) = stream.split();
@@ -53,12 +53,12 @@ impl Stream {
     }
 
     /// Reads what there is into the buffer, which must have space; answers how many bytes, 0 at the end.
-    pub async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
+    pub(crate) async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
         std::future::poll_fn(|context| self.split().0.poll_read(context, buffer)).await
     }
 
     /// Writes all of it.
-    pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let count = std::future::poll_fn(|context| self.split().1.poll_write(context, bytes)).await?;
             bytes = &bytes[count..];
@@ -67,7 +67,7 @@ impl Stream {
     }
 
     /// The address on this side; `None` for a Unix socket.
-    pub fn local(&self) -> Option<SocketAddr> {
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
         match self {
             Stream::Tcp(stream) => stream.local_addr().ok(),
             Stream::Unix(_) => None,
@@ -76,7 +76,7 @@ impl Stream {
 
     /// Whether the runtime has seen something arrive, or the end, that has not been read. Costs no system
     /// call, so it may be late to know.
-    pub fn has_news(&self, context: &mut Context<'_>) -> bool {
+    pub(crate) fn has_news(&self, context: &mut Context<'_>) -> bool {
         match self {
             Stream::Tcp(stream) => stream.poll_read_ready(context).is_ready(),
             Stream::Unix(stream) => stream.poll_read_ready(context).is_ready(),
@@ -84,7 +84,7 @@ impl Stream {
     }
 
     /// Makes closing send a reset at once, so that the peer learns that the answer is not whole.
-    pub fn reset_on_close(&self) {
+    pub(crate) fn reset_on_close(&self) {
         if let Stream::Tcp(stream) = self {
             // Where it fails, the peer sees an ordinary end: nothing better can be done.
             let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
@@ -94,7 +94,11 @@ impl Stream {
 
 impl Reader<'_> {
     /// Reads what there is into the buffer; 0 bytes at the end, and where the buffer is full.
-    pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut Buffer,
+    ) -> Poll<io::Result<usize>> {
         let mut space = ReadBuf::new(buffer.space());
         let read = match self {
             Reader::Tcp(stream) => Pin::new(stream).poll_read(context, &mut space),
@@ -109,7 +113,7 @@ impl Reader<'_> {
 
 impl Writer<'_> {
     /// Writes as much as goes.
-    pub fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = match self {
             Writer::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Writer::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
@@ -121,7 +125,7 @@ impl Writer<'_> {
     }
 
     /// Says that nothing more will come.
-    pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Writer::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Writer::Unix(stream) => Pin::new(stream).poll_shutdown(context),

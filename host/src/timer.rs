@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A connection's deadline.
 #[derive(Debug, Default)]
-pub struct Timer {
+pub(crate) struct Timer {
     deadline: Option<Instant>,
     /// Boxed, since it must not move once it is set; made when first needed.
     sleep: Option<Pin<Box<Sleep>>>,
@@ -22,21 +22,16 @@ pub struct Timer {
 
 /// The deadline has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Elapsed;
+pub(crate) struct Elapsed;
 
 impl Timer {
     /// Sets the deadline `after` from `now`; `None`: never.
-    pub fn set(&mut self, now: Instant, after: Option<Duration>) {
+    pub(crate) fn set(&mut self, now: Instant, after: Option<Duration>) {
         self.deadline = after.and_then(|after| now.checked_add(after));
     }
 
-    /// Sets the deadline to a moment, or to never.
-    pub fn set_at(&mut self, deadline: Option<Instant>) {
-        self.deadline = deadline;
-    }
-
     /// Ready once the deadline has passed; else wakes the task when it does.
-    pub fn poll_elapsed(&mut self, context: &mut Context<'_>) -> Poll<Elapsed> {
+    pub(crate) fn poll_elapsed(&mut self, context: &mut Context<'_>) -> Poll<Elapsed> {
         let Some(deadline) = self.deadline else { return Poll::Pending };
         loop {
             let sleep = self.sleep.get_or_insert_with(|| {
@@ -61,7 +56,7 @@ impl Timer {
     ///
     /// # Errors
     /// When the deadline passes first.
-    pub async fn limit<F: Future>(&mut self, future: F) -> Result<F::Output, Elapsed> {
+    pub(crate) async fn limit<F: Future>(&mut self, future: F) -> Result<F::Output, Elapsed> {
         let mut future = std::pin::pin!(future);
         std::future::poll_fn(|context| {
             if let Poll::Ready(output) = future.as_mut().poll(context) {

@@ -227,7 +227,7 @@ impl Exchange<'_> {
                     Poll::Ready(Err(Halt::SourceClosed | Halt::SourceFailed)) => {
                         return Poll::Ready(Err(Tried::Failed(Failure::ClientAbortsUpload)));
                     }
-                    Poll::Ready(Err(Halt::Malformed(_))) => {
+                    Poll::Ready(Err(Halt::Malformed)) => {
                         return Poll::Ready(Err(Tried::Failed(Failure::BadRequestBody)));
                     }
                     Poll::Ready(Ok(())) | Poll::Pending => {}

@@ -30,7 +30,7 @@ use crate::failure::{Connection, Failure, Page};
 use crate::http::body::Encoding;
 use crate::http::cookies;
 use crate::http::head::{Framing, Known, Version};
-use crate::policy::{Affinity, Key, Persistence, Standing};
+use crate::policy::{Affinity, Key, Standing};
 use crate::worker::{BackendSeat, FrontendSeat, Worker};
 use story::Story;
 use transfer::Transfer;
@@ -115,25 +115,24 @@ impl<'a> Exchange<'a> {
         let Some(persistence) = &self.backend.persistence else { return };
         let mut persistence = persistence.borrow_mut();
         let request = &self.client.request;
-        let mut number = 0;
-        let mut ask = |value: &[u8], persistence: &mut Persistence| {
+        let key = persistence.key().clone();
+        let values: &mut dyn Iterator<Item = &[u8]> = match &key {
+            Key::Cookie(name) => &mut request
+                .lines()
+                .known(Known::Cookie)
+                .flat_map(cookies::pairs)
+                .filter(|pair| pair.name == name.as_bytes())
+                .map(|pair| pair.value),
+            Key::Header(name) => &mut request.lines().header(name.as_bytes()).into_iter(),
+            Key::Query(name) => {
+                &mut query_parameter(request.query().unwrap_or_default(), name.as_bytes()).into_iter()
+            }
+        };
+        for (number, value) in values.enumerate() {
             self.affinity = persistence.recall(request, value, client_ip(self.client), self.time_ms);
             self.key_number = number;
-            number += 1;
-            self.affinity.server.is_some()
-        };
-        match persistence.key().clone() {
-            Key::Cookie(name) => {
-                let pairs = request.lines().known(Known::Cookie).flat_map(cookies::pairs);
-                let mut ours = pairs.filter(|pair| pair.name == name.as_bytes());
-                ours.any(|pair| ask(pair.value, &mut persistence));
-            }
-            Key::Header(name) => {
-                request.lines().header(name.as_bytes()).is_some_and(|value| ask(value, &mut persistence));
-            }
-            Key::Query(name) => {
-                let value = query_parameter(request.query().unwrap_or_default(), name.as_bytes());
-                value.is_some_and(|value| ask(value, &mut persistence));
+            if self.affinity.server.is_some() {
+                break;
             }
         }
     }

@@ -102,7 +102,7 @@ impl Exchange<'_> {
                         attempt.broken = true;
                         true
                     }
-                    Poll::Ready(Err(Halt::Malformed(_))) => return Poll::Ready(Err(Failure::BadRequestData)),
+                    Poll::Ready(Err(Halt::Malformed)) => return Poll::Ready(Err(Failure::BadRequestData)),
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientAbortsData)),
                     Poll::Ready(Ok(())) => true,
                     Poll::Pending => false,
@@ -137,7 +137,7 @@ impl Exchange<'_> {
 fn download_failure(halt: &Halt) -> Failure {
     match halt {
         Halt::SourceClosed | Halt::SourceFailed => Failure::ServerAbortsData,
-        Halt::Malformed(_) => Failure::ServerInvalidData,
+        Halt::Malformed => Failure::ServerInvalidData,
         Halt::SinkFailed => Failure::ClientAbortsData,
     }
 }

@@ -22,7 +22,7 @@ pub(crate) enum Halt {
     /// The side that sends broke.
     SourceFailed,
     /// The side that sends broke the framing.
-    Malformed(Malformed),
+    Malformed,
     /// The side that receives broke or closed.
     SinkFailed,
 }
@@ -145,7 +145,7 @@ impl Transfer {
             }
             self.pending.clear();
             self.sent = 0;
-            match self.decoder.next(held.data()).map_err(Halt::Malformed)? {
+            match self.decoder.next(held.data()).map_err(|_| Halt::Malformed)? {
                 Piece::Data { range, .. } if self.encoding == Encoding::Plain => {
                     held.gone(range.start);
                     self.direct = range.len();
@@ -153,7 +153,7 @@ impl Transfer {
                 Piece::Data { range, used } => {
                     body::write_data(self.encoding, &held.data()[range], &mut self.pending);
                     held.gone(used);
-                    self.gather(held).map_err(Halt::Malformed)?;
+                    self.gather(held).map_err(|_| Halt::Malformed)?;
                 }
                 Piece::End { trailers, used } => {
                     body::write_end(self.encoding, &held.data()[trailers], &mut self.pending);
@@ -176,7 +176,7 @@ impl Transfer {
     ) -> Poll<Result<(), Halt>> {
         held.ensure(GATHER);
         if held.is_full() {
-            return Poll::Ready(Err(Halt::Malformed(Malformed("a chunk or trailer line that is too long"))));
+            return Poll::Ready(Err(Halt::Malformed));
         }
         let space = held.space().len();
         match ready!(source.poll_read(context, held)) {

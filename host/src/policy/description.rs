@@ -93,6 +93,19 @@ pub enum SettingValue {
     Texts(Vec<String>),
 }
 
+impl fmt::Display for SettingValue {
+    /// As `lb.toml` would have it, but for durations, whose value is milliseconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SettingValue::Text(text) => write!(f, "{text:?}"),
+            SettingValue::Integer(value) => write!(f, "{value}"),
+            SettingValue::Number(value) => write!(f, "{value}"),
+            SettingValue::Boolean(value) => write!(f, "{value}"),
+            SettingValue::Texts(texts) => write!(f, "{texts:?}"),
+        }
+    }
+}
+
 impl SettingValue {
     fn is_of(&self, kind: Kind) -> bool {
         match self {
