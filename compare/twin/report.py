@@ -1,0 +1,60 @@
+"""What is printed: the table of cases, the differences, or the bare facts."""
+
+
+def show_record(case, record):
+    """Every fact of one case, heads as they went over the wire, log lines whole."""
+    print(f"## {case.name}  [{case.configuration.name}]")
+    for label, value in record.facts.items():
+        if label.startswith("log ") and label != "log lines":
+            continue
+        if label.endswith(" line"):
+            print(f"  {label.removesuffix(' line')}:\n      {shown(value)}")
+        elif label.endswith(" headers"):
+            print("".join(f"      {shown(line)}\n" for line in value.split("\r\n") if line), end="")
+        elif label.endswith(" body") and value:
+            print(f"      <body> {shown(value)}")
+        elif value or not label.endswith(" body"):
+            print(f"  {label}: {shown(value)}")
+    for line in record.log:
+        print(f"  log: {line}")
+    print()
+
+
+def show_table(cases, records, verdicts, verbose, seconds):
+    """Prints a row a case, then what differs; gives back how many cases failed."""
+    width = max(len(case.name) for case in cases)
+    print(f"{'case':{width}}  {'configuration':22} fields  differences")
+    failed = 0
+    for case in cases:
+        verdict = verdicts[case.name]
+        listed = sum(len(labels) for _, labels in verdict.intended)
+        note = f"  ({listed} intended: {', '.join(name for name, _ in verdict.intended)})" if listed else ""
+        print(f"{case.name:{width}}  {case.configuration.name:22} {verdict.compared:6}  {len(verdict.differences):11}{note}")
+        failed += bool(verdict.differences)
+    for case in cases:
+        verdict = verdicts[case.name]
+        if verdict.differences:
+            print(f"\n{case.name} [{case.configuration.name}]")
+            for label, left, right in verdict.differences:
+                show_difference(label, left, right)
+        if verbose:
+            print()
+            for proxy, record in records[case.name].items():
+                print(f"# {proxy}")
+                show_record(case, record)
+    fields = sum(verdict.compared for verdict in verdicts.values())
+    print(f"\n{fields} fields compared in {len(cases)} cases, {seconds:.0f} s")
+    print(f"{len(cases) - failed} passed, {failed} failed")
+    return failed
+
+
+def show_difference(label, left, right):
+    print(f"  {label}")
+    for name, value in (("haproxy", left), ("lb", right)):
+        text = "(absent)" if value is None else shown(value)
+        print(f"    {name:8}{text}")
+
+
+def shown(value):
+    text = value.encode("unicode_escape").decode("ascii")
+    return text if len(text) < 600 else f"{text[:400]} ... {text[-100:]} ({len(value)} characters)"

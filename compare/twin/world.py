@@ -1,0 +1,115 @@
+"""One proxy with origins of its own, in one configuration: the scripted world in which cases run.
+
+Both proxies get a world each, built alike, so that neither sees what the other causes.
+"""
+
+import socket
+import time
+import traceback
+
+from . import log_line
+from .client import Client
+from .origin import Origin
+from .proxy import Proxy, free_ports
+from .record import Record
+from .wire import Stream, PATIENCE_SECONDS
+
+# How long to wait for log lines that the case expects, and for lines that nobody expects.
+LOG_SECONDS = 4.0
+SURPLUS_SECONDS = 0.03
+ALIGN = b"GET /align HTTP/1.1\r\nHost: align\r\nConnection: close\r\n\r\n"
+
+
+class World:
+    def __init__(self, start, configuration):
+        self.configuration = configuration
+        self.origins = {name: Origin(name) for name in configuration.servers}
+        self.record = Record()
+        for origin in self.origins.values():
+            origin.begin(self.record)
+        self.port = free_ports(2)
+        for name in configuration.refusing:
+            self.origins[name].refuse()
+        for name in configuration.hanging:
+            self.origins[name].hang()
+        addresses = {name: f"127.0.0.1:{origin.port}" for name, origin in self.origins.items()}
+        self.proxy = start(configuration, self.port, addresses)
+        for origin in self.origins.values():
+            if configuration.checked:
+                origin.wait_checks(1)
+
+    def __getitem__(self, name):
+        return self.origins[name]
+
+    def answer(self, *scripts):
+        """Every origin goes through the same scripts."""
+        for origin in self.origins.values():
+            origin.answers(*scripts)
+
+    def always(self, script):
+        for origin in self.origins.values():
+            origin.always(script)
+
+    def client(self, label="client", port=0, source=None):
+        client = Client(self.record, label, self.port + port, source)
+        self.clients.append(client)
+        return client
+
+    def seen(self, count, patience=PATIENCE_SECONDS):
+        """Waits until the origins have seen `count` requests of this case in all."""
+        deadline = time.monotonic() + patience
+        while sum(origin.seen for origin in self.origins.values()) < count and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+    def run(self, case):
+        """Runs one case and gives back its record."""
+        for origin in self.origins.values():
+            origin.begin(Record())
+        if self.configuration.align:
+            self._align()
+        self.record, self.clients = Record(), []
+        for origin in self.origins.values():
+            origin.begin(self.record)
+        before = len(self.proxy.lines)
+        try:
+            case.run(self)
+        except Exception as error:
+            self.record.add("the case broke", f"{error!r}\n{traceback.format_exc(limit=-3)}")
+        for client in self.clients:
+            client.close()
+        self._collect_log(before, case)
+        return self.record
+
+    def _align(self):
+        """Sends requests until the first server is the next in turn, whatever the case before left behind."""
+        last = list(self.origins.values())[-1]
+        for _ in range(2 * len(self.origins)):
+            before, lines = last.seen, len(self.proxy.lines)
+            self._probe()
+            self.proxy.wait_lines(lines + 1, 1.0)
+            if last.seen > before:
+                return
+
+    def _probe(self):
+        stream = Stream(socket.create_connection(("127.0.0.1", self.port), 5))
+        stream.send(ALIGN)
+        stream.to_end(2.0)
+        stream.close()
+
+    def _collect_log(self, before, case):
+        arrived = self.proxy.wait_lines(before + case.logs, LOG_SECONDS)
+        if arrived:
+            self.proxy.wait_lines(before + case.logs + 1, SURPLUS_SECONDS)
+        lines = self.proxy.lines[before:]
+        if case.unordered:
+            lines = sorted(lines, key=lambda line: line.partition('"')[2])
+        self.record.add("log lines", len(lines))
+        for number, line in enumerate(lines, 1):
+            for name, value in log_line.parse(line).items():
+                self.record.add(f"log {number} {name}", value)
+        self.record.log = lines
+
+    def close(self):
+        self.proxy.stop()
+        for origin in self.origins.values():
+            origin.close()
