@@ -6,3 +6,8 @@ from . import failures  # noqa: F401
 from . import timeouts  # noqa: F401
 from . import aborts  # noqa: F401
 from . import malformed  # noqa: F401
+from . import cookies  # noqa: F401
+from . import caching  # noqa: F401
+from . import forwarding  # noqa: F401
+from . import health  # noqa: F401
+from . import balancing  # noqa: F401

@@ -1,6 +1,6 @@
 """Servers that refuse, break off, or answer what is no HTTP."""
 
-from configurations import ONE_REFUSES, ONE_REFUSES_REDISPATCH, SHORT, REFUSES
+from configurations import ONE_REFUSES, ONE_REFUSES_REDISPATCH, REFUSES, SHORT, SHORT_RETRIES
 from twin.suite import case, exchange, get, ok, then_close, then_reset
 
 # Before the headers are complete
@@ -76,6 +76,8 @@ for name, answer in {
 
 # Connections that never come about
 exchange("refuses", REFUSES, get())
+for count, configuration in SHORT_RETRIES.items():
+    exchange(f"refuses-retries-{count}", configuration, get())
 exchange("refuses-post", REFUSES, get("/", "Content-Length: 5", method="POST", body=b"hello"))
 
 

@@ -153,7 +153,7 @@ def http_request_timeout_second_head(world):
     client.end(1.0)
 
 
-@case("client-does-not-read", HTTP_TIMEOUTS)
+@case("client-does-not-read", HTTP_TIMEOUTS, uncompared=("bytes",))
 def client_does_not_read(world):
     world.answer(ok(body=b"x" * 30_000_000))
     client = world.client()

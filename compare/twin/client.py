@@ -17,6 +17,10 @@ class Client(Stream):
         sock.settimeout(5)
         sock.connect(("127.0.0.1", port))
         super().__init__(sock)
+        # The connection as the proxy has it: its own end, then ours.
+        self.ends = sock.getpeername(), sock.getsockname()
+        self.closed = self.settled = False
+        self.finals = 0
         self.record = record
         self.label = label
         self.responses = 0
@@ -24,6 +28,12 @@ class Client(Stream):
     def request(self, data, method="GET"):
         self.send(data)
         return self.response(method)
+
+    def send_last(self, data):
+        """Sends `data` and the end of the stream in one segment, so that the proxy sees both at once."""
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        self.send(data)
+        self.half_close()
 
     def response(self, method="GET"):
         """Reads and records one final response and the 1xx before it; false where none came."""
@@ -37,6 +47,7 @@ class Client(Stream):
                 return False
             self.record.add_head(label, head)
             if not head.startswith(b"HTTP/1.1 1") or head.startswith(b"HTTP/1.1 101"):
+                self.finals += 1
                 break
         try:
             body, trailers = read_body(self, head, response_framing(head, method))
@@ -59,3 +70,11 @@ class Client(Stream):
             self.record.add(f"{self.label} surplus", data)
         self.record.add(f"{self.label} end", "open" if how == "silence" else how)
         self.close()
+
+    def close(self):
+        self.closed = True
+        super().close()
+
+    def reset(self):
+        self.closed = True
+        super().reset()

@@ -6,6 +6,7 @@ one against the other. Addresses and ports are put in when a world starts.
 
 from dataclasses import dataclass, field
 
+FRONTEND, BACKEND = "http_front", "flask_servers"
 SECONDS = "connect 5s client 10s server 10s"
 COOKIE = ("cookie SERVER insert indirect nocache",
           'cookie = { name = "SERVER", insert = true, indirect = true, nocache = true }')
@@ -42,6 +43,10 @@ class Configuration:
     servers: dict = field(default_factory=lambda: {name: plain_server(name) for name in ("web-a", "web-b")})
     checked: bool = False
     align: bool = True
+    dontlognull: bool = True
+    tcp_checked: bool = False
+    health_path: str = "/status"
+    requests: int = 0
     refusing: tuple = ()
     hanging: tuple = ()
 
@@ -58,14 +63,14 @@ class Configuration:
             "mode http",
             "log global",
             "option httplog",
-            "option dontlognull",
+            *(["option dontlognull"] if self.dontlognull else []),
             *timeouts,
             self.defaults[0],
-            "frontend http_front",
+            f"frontend {FRONTEND}",
             f"bind *:{port}-{port + 1}",
-            "default_backend flask_servers",
+            f"default_backend {BACKEND}",
             self.frontend[0],
-            "backend flask_servers",
+            f"backend {BACKEND}",
             self.balance[0],
             self.check[0],
             self.cookie[0],
@@ -78,7 +83,7 @@ class Configuration:
         words = self.timeouts.split()
         timeouts = ", ".join(f'{name.replace("-", "_")} = "{value}"' for name, value in zip(words[::2], words[1::2]))
         servers = [
-            f'[[backends.flask_servers.servers]]\nname = "{name}"\naddress = "{addresses[name]}"\n{options[1]}\n'
+            f'[[backends.{BACKEND}.servers]]\nname = "{name}"\naddress = "{addresses[name]}"\n{options[1]}\n'
             for name, options in self.servers.items()
         ]
         return "\n".join([
@@ -90,14 +95,14 @@ class Configuration:
             'mode = "http"',
             'log = "global"',
             "httplog = true",
-            "dontlognull = true",
+            f"dontlognull = {str(self.dontlognull).lower()}",
             f"timeout = {{ {timeouts} }}",
             self.defaults[1],
-            "[frontends.http_front]",
+            f"[frontends.{FRONTEND}]",
             f'bind = ["*:{port}-{port + 1}"]',
-            'default_backend = "flask_servers"',
+            f'default_backend = "{BACKEND}"',
             self.frontend[1],
-            "[backends.flask_servers]",
+            f"[backends.{BACKEND}]",
             self.balance[1],
             self.check[1],
             self.cookie[1],

@@ -49,8 +49,9 @@ class Request:
 class Origin:
     """Listens on a loopback port from `open` to `close`; `name` is the server's name in both configurations."""
 
-    def __init__(self, name):
+    def __init__(self, name, health_path="/status"):
         self.name = name
+        self.health_path = health_path.encode()
         self.health = HEALTHY
         self.scripts = queue.SimpleQueue()
         self.default = None
@@ -90,6 +91,10 @@ class Origin:
         self.close()
         self.placeholder = self._bind()
 
+    def open_again(self):
+        self.placeholder.close()
+        self.open()
+
     def hang(self):
         """From now on connections neither come about nor fail: the backlog is full and nobody accepts."""
         self.close()
@@ -113,7 +118,7 @@ class Origin:
         self.record = record
         self.seen = 0
         self.scripts = queue.SimpleQueue()
-        self.default = self._plain_answer
+        self.default = self.plain_answer
 
     def answers(self, *scripts):
         """One script a request, in order; when they run out, the plain answer."""
@@ -151,7 +156,7 @@ class Origin:
 
     def _serve_one(self, connection):
         head = connection.head(3600)
-        if head.split(b" ", 2)[1:2] in ([b"/status"], [b"/other-status"]):
+        if head.split(b" ", 2)[1:2] == [self.health_path]:
             return self._check(connection, head)
         with self.changed:
             self.seen += 1
@@ -185,8 +190,10 @@ class Origin:
             self.changed.notify_all()
         return False
 
-    def _plain_answer(self, connection, request):
+    @staticmethod
+    def plain_answer(connection, _request):
+        """The answer of a case that says nothing else: 200, the server's name as its body."""
         connection.read_request_body(expected=False)
-        body = self.name.encode() + b"\n"
+        body = connection.origin.name.encode() + b"\n"
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         return True

@@ -85,7 +85,8 @@ class Proxy:
                 time.sleep(0.1)
                 raise Failed(f"{self.process.args[0]} ended at once:\n" + "\n".join(self.others))
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                with socket.create_connection(("127.0.0.1", self.port), 1) as sock:
+                    self.first_connection = sock.getpeername(), sock.getsockname()
                 return
             except OSError:
                 time.sleep(0.01)

@@ -14,11 +14,14 @@ class Record:
     def __init__(self):
         self.facts = {}
         self.log = []
+        self.masks = []
         self.lock = threading.Lock()
 
     def add(self, label, value):
         if isinstance(value, bytes):
             value = value.decode("latin-1")
+        for mask in self.masks:
+            value = mask(str(value))
         with self.lock:
             number, unique = 1, label
             while unique in self.facts:

@@ -5,7 +5,7 @@ def show_record(case, record):
     """Every fact of one case, heads as they went over the wire, log lines whole."""
     print(f"## {case.name}  [{case.configuration.name}]")
     for label, value in record.facts.items():
-        if label.startswith("log ") and label != "log lines":
+        if label.startswith("log "):
             continue
         if label.endswith(" line"):
             print(f"  {label.removesuffix(' line')}:\n      {shown(value)}")

@@ -8,22 +8,25 @@ from .configuration import Configuration
 
 @dataclass
 class Case:
-    """`logs`: how many log lines to wait for; `unordered`: lines end at the same time, sort them."""
+    """`logs`: how many log lines to wait for; `unordered`: lines end at the same time, sort them;
+    `uncompared`: fields of the log that no two runs agree on, such as the bytes of a download cut off.
+    """
 
     name: str
     configuration: Configuration
     run: Callable
     logs: int = 1
     unordered: bool = False
+    uncompared: tuple = ()
 
 
 CASES = []
 
 
-def case(name, configuration, logs=1, unordered=False):
+def case(name, configuration, logs=1, unordered=False, uncompared=()):
     def declare(function):
         assert all(known.name != name for known in CASES), f"two cases are called {name}"
-        CASES.append(Case(name, configuration, function, logs, unordered))
+        CASES.append(Case(name, configuration, function, logs, unordered, uncompared))
         return function
 
     return declare

@@ -7,24 +7,29 @@ import socket
 import time
 import traceback
 
-from . import log_line
+from . import kernel, log_line
 from .client import Client
+from .configuration import FRONTEND
 from .origin import Origin
 from .proxy import Proxy, free_ports
 from .record import Record
-from .wire import Stream, PATIENCE_SECONDS
+from .wire import PATIENCE_SECONDS, Stream
 
 # How long to wait for log lines that the case expects, and for lines that nobody expects.
 LOG_SECONDS = 4.0
 SURPLUS_SECONDS = 0.03
+# How long a proxy may take to log and to forget a client that is gone.
+SETTLE_SECONDS = 0.3
+# Between closing a socket and counting one connection less there are a few instructions of the proxy.
+COUNTED_SECONDS = 0.002
 ALIGN = b"GET /align HTTP/1.1\r\nHost: align\r\nConnection: close\r\n\r\n"
 
 
 class World:
     def __init__(self, start, configuration):
         self.configuration = configuration
-        self.origins = {name: Origin(name) for name in configuration.servers}
-        self.record = Record()
+        self.origins = {name: Origin(name, configuration.health_path) for name in configuration.servers}
+        self.record, self.clients = Record(), []
         for origin in self.origins.values():
             origin.begin(self.record)
         self.port = free_ports(2)
@@ -34,8 +39,10 @@ class World:
             self.origins[name].hang()
         addresses = {name: f"127.0.0.1:{origin.port}" for name, origin in self.origins.items()}
         self.proxy = start(configuration, self.port, addresses)
+        self._wait_forgotten(self.proxy.first_connection)
+        time.sleep(SURPLUS_SECONDS)
         for origin in self.origins.values():
-            if configuration.checked:
+            if configuration.checked and not configuration.tcp_checked:
                 origin.wait_checks(1)
 
     def __getitem__(self, name):
@@ -51,9 +58,32 @@ class World:
             origin.always(script)
 
     def client(self, label="client", port=0, source=None):
+        """A new connection; what earlier clients did that are gone has been logged and forgotten by then."""
+        for earlier in self.clients:
+            if earlier.closed:
+                self.settle(earlier)
         client = Client(self.record, label, self.port + port, source)
         self.clients.append(client)
         return client
+
+    def settle(self, client):
+        """Waits until a client's responses are logged and, where it has closed, the proxy has closed as well.
+
+        Otherwise order and counts of connections in the log would depend on which thread is faster.
+        """
+        if client.settled:
+            return
+        self.proxy.wait_lines(self.lines_before + sum(one.finals for one in self.clients), SETTLE_SECONDS)
+        if client.closed:
+            self._wait_forgotten(client.ends)
+            client.settled = True
+
+    @staticmethod
+    def _wait_forgotten(ends):
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while kernel.holds(*ends) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(COUNTED_SECONDS)
 
     def seen(self, count, patience=PATIENCE_SECONDS):
         """Waits until the origins have seen `count` requests of this case in all."""
@@ -63,6 +93,9 @@ class World:
 
     def run(self, case):
         """Runs one case and gives back its record."""
+        for client in self.clients:
+            if not client.settled:
+                self._wait_forgotten(client.ends)
         for origin in self.origins.values():
             origin.begin(Record())
         if self.configuration.align:
@@ -70,14 +103,15 @@ class World:
         self.record, self.clients = Record(), []
         for origin in self.origins.values():
             origin.begin(self.record)
-        before = len(self.proxy.lines)
+        self.lines_before, self.others_before = len(self.proxy.lines), len(self.proxy.others)
         try:
             case.run(self)
         except Exception as error:
             self.record.add("the case broke", f"{error!r}\n{traceback.format_exc(limit=-3)}")
         for client in self.clients:
+            self.settle(client)
             client.close()
-        self._collect_log(before, case)
+        self._collect_log(self.lines_before, case)
         return self.record
 
     def _align(self):
@@ -92,9 +126,11 @@ class World:
 
     def _probe(self):
         stream = Stream(socket.create_connection(("127.0.0.1", self.port), 5))
+        ends = stream.sock.getpeername(), stream.sock.getsockname()
         stream.send(ALIGN)
         stream.to_end(2.0)
         stream.close()
+        self._wait_forgotten(ends)
 
     def _collect_log(self, before, case):
         arrived = self.proxy.wait_lines(before + case.logs, LOG_SECONDS)
@@ -103,10 +139,15 @@ class World:
         lines = self.proxy.lines[before:]
         if case.unordered:
             lines = sorted(lines, key=lambda line: line.partition('"')[2])
-        self.record.add("log lines", len(lines))
+        self.record.add("lines logged", len(lines))
         for number, line in enumerate(lines, 1):
             for name, value in log_line.parse(line).items():
+                if name in case.uncompared:
+                    continue
                 self.record.add(f"log {number} {name}", value)
+        strange = [line for line in self.proxy.others[self.others_before :] if f" {FRONTEND} " in line]
+        for line in strange:
+            self.record.add("log line not understood", line)
         self.record.log = lines
 
     def close(self):
