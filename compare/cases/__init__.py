@@ -1,13 +1,17 @@
 """The cases, by what they are about. Importing this package declares them all."""
-from . import exchanges  # noqa: F401
-from . import bodies  # noqa: F401
-from . import hop_by_hop  # noqa: F401
-from . import failures  # noqa: F401
-from . import timeouts  # noqa: F401
-from . import aborts  # noqa: F401
-from . import malformed  # noqa: F401
-from . import cookies  # noqa: F401
-from . import caching  # noqa: F401
-from . import forwarding  # noqa: F401
-from . import health  # noqa: F401
-from . import balancing  # noqa: F401
+
+from . import (
+    aborts,  # noqa: F401
+    balancing,  # noqa: F401
+    bodies,  # noqa: F401
+    caching,  # noqa: F401
+    cookies,  # noqa: F401
+    exchanges,  # noqa: F401
+    failures,  # noqa: F401
+    forwarding,  # noqa: F401
+    health,  # noqa: F401
+    hop_by_hop,  # noqa: F401
+    limits,  # noqa: F401
+    malformed,  # noqa: F401
+    timeouts,  # noqa: F401
+)

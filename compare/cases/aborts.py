@@ -2,7 +2,7 @@
 
 import time
 
-from configurations import ABORT_ON_CLOSE, LOG_NULL, SHORT
+from configurations import LOG_NULL, SHORT
 from twin.suite import case, get, ok, then_silence
 
 
@@ -136,17 +136,6 @@ def closes_while_server_is_silent(world):
     world.seen(1)
     time.sleep(0.05)
     client.close()
-
-
-@case("abortonclose-half-close", ABORT_ON_CLOSE)
-def abortonclose_half_close(world):
-    world.always(slow_answer)
-    client = world.client()
-    client.send(get())
-    world.seen(1)
-    time.sleep(0.05)
-    client.half_close()
-    client.raw_to_end()
 
 
 @case("closes-in-upload", SHORT)

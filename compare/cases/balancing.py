@@ -4,11 +4,21 @@ import threading
 import time
 
 from configurations import (
-    LEASTCONN, LEASTCONN_WEIGHTED, MAXCONN_1, MAXCONN_ONE_SERVER, ROUND_ROBINS, ROUND_ROBIN_CHECKED, SOURCES, SOURCE_CHECKED,
+    LEASTCONN,
+    LEASTCONN_WEIGHTED,
+    MAXCONN_1,
+    MAXCONN_ONE_SERVER,
+    ROUND_ROBIN_CHECKED,
+    ROUND_ROBINS,
+    SOURCE_CHECKED,
+    SOURCES,
 )
 from twin.suite import case, get, ok
 
 from .health import bring_up, take_down
+
+# Where requests end at about the same time, how many are left when each is logged is chance.
+COUNTS = ("process_conns", "frontend_conns", "backend_conns")
 
 
 def ask_once(world, label, *lines, source=None):
@@ -135,7 +145,7 @@ def source_cookie_first(world):
 
 
 # Full servers
-@case("queue-served-when-a-place-is-free", MAXCONN_1, logs=4, unordered=True)
+@case("queue-served-when-a-place-is-free", MAXCONN_1, logs=4, unordered=True, uncompared=COUNTS)
 def queue_served_when_a_place_is_free(world):
     def script(connection, _request):
         time.sleep(0.2)
@@ -165,7 +175,7 @@ def queue_timeout(world):
     held.let_go()
 
 
-@case("queue-for-the-cookie-s-server", MAXCONN_1, logs=3, unordered=True)
+@case("queue-for-the-cookie-s-server", MAXCONN_1, logs=3, unordered=True, uncompared=COUNTS)
 def queue_for_the_cookies_server(world):
     def script(connection, _request):
         time.sleep(0.2)
@@ -184,7 +194,7 @@ def queue_for_the_cookies_server(world):
         client.end()
 
 
-@case("queue-client-leaves", MAXCONN_1, logs=3, unordered=True)
+@case("queue-client-leaves", MAXCONN_1, logs=3, unordered=True, uncompared=("server_conns",))
 def queue_client_leaves(world):
     held = Held(world)
     held.ask(2)
@@ -196,6 +206,7 @@ def queue_client_leaves(world):
     world.always(world["web-b"].plain_answer)
     held.let_go(1)
     world.proxy.wait_lines(world.lines_before + 2, 1.0)
+    world.settle(leaving)
     held.let_go()
 
 

@@ -20,16 +20,26 @@ exchange("post-empty", SEED, get("/", "Content-Length: 0", method="POST"))
 exchange("post-without-length", SEED, get("/", method="POST"))
 exchange("get-with-body", SEED, get("/", "Content-Length: 5", body=b"hello"))
 exchange("delete-with-body", SEED, get("/", "Content-Length: 5", method="DELETE", body=b"hello"))
-exchange("head-with-body", SEED, get("/", "Content-Length: 5", method="HEAD", body=b"hello"), ok(body=b""), method="HEAD")
+exchange(
+    "head-with-body", SEED, get("/", "Content-Length: 5", method="HEAD", body=b"hello"), ok(body=b""), method="HEAD"
+)
 exchange("post-http10", SEED, get("/", "Content-Length: 5", method="POST", version="HTTP/1.0", body=b"hello"))
 exchange("post-http10-without-length", SEED, get("/", method="POST", version="HTTP/1.0"))
 exchange("request-chunked", SEED, get("/", CHUNKED, method="POST", body=chunked(b"hello", b" ", b"world")))
 exchange("request-chunked-empty", SEED, get("/", CHUNKED, method="POST", body=chunked()))
-exchange("request-chunked-trailers", SEED, get("/", CHUNKED, "Trailer: X-Sum", method="POST", body=chunked(b"hello", trailers=b"X-Sum: 1\r\nX-More: 2\r\n")))
+exchange(
+    "request-chunked-trailers",
+    SEED,
+    get("/", CHUNKED, "Trailer: X-Sum", method="POST", body=chunked(b"hello", trailers=b"X-Sum: 1\r\nX-More: 2\r\n")),
+)
 exchange("request-chunked-get", SEED, get("/", CHUNKED, body=chunked(b"hello")))
-exchange("request-chunk-extension", SEED, get("/", CHUNKED, method="POST", body=b"5;name=value\r\nhello\r\n0;last\r\n\r\n"))
+exchange(
+    "request-chunk-extension", SEED, get("/", CHUNKED, method="POST", body=b"5;name=value\r\nhello\r\n0;last\r\n\r\n")
+)
 exchange("request-chunk-upper-case-hex", SEED, get("/", CHUNKED, method="POST", body=b"00A\r\n0123456789\r\n0\r\n\r\n"))
-exchange("request-chunked-upper-case", SEED, get("/", "Transfer-Encoding: Chunked", method="POST", body=chunked(b"hello")))
+exchange(
+    "request-chunked-upper-case", SEED, get("/", "Transfer-Encoding: Chunked", method="POST", body=chunked(b"hello"))
+)
 
 
 @case("request-body-slow", SEED)
@@ -57,8 +67,15 @@ def request_chunked_slow(world):
 # Responses
 exchange("answer-chunked", SEED, get(), ok(CHUNKED, length=False, body=chunked(b"hello", b" ", b"world")))
 exchange("answer-chunked-empty", SEED, get(), ok(CHUNKED, length=False, body=chunked()))
-exchange("answer-chunked-trailers", SEED, get(), ok(CHUNKED, "Trailer: X-Sum", length=False, body=chunked(b"hello", trailers=b"X-Sum: 1\r\nX-More: 2\r\n")))
-exchange("answer-chunk-extension", SEED, get(), ok(CHUNKED, length=False, body=b"5;name=value\r\nhello\r\n0;last\r\n\r\n"))
+exchange(
+    "answer-chunked-trailers",
+    SEED,
+    get(),
+    ok(CHUNKED, "Trailer: X-Sum", length=False, body=chunked(b"hello", trailers=b"X-Sum: 1\r\nX-More: 2\r\n")),
+)
+exchange(
+    "answer-chunk-extension", SEED, get(), ok(CHUNKED, length=False, body=b"5;name=value\r\nhello\r\n0;last\r\n\r\n")
+)
 exchange("answer-chunked-and-length", SEED, get(), ok(CHUNKED, body=chunked(b"hello")))
 exchange("answer-length-0", SEED, get(), ok(body=b""))
 exchange("answer-length-twice-same", SEED, get(), ok("Content-Length: 3"))
@@ -82,9 +99,18 @@ def answer_chunked_slow(world):
 
 # Sizes
 exchange("big-request", SEED, get("/", f"Content-Length: {len(BIG)}", method="POST", body=BIG))
-exchange("big-request-chunked", SEED, get("/", CHUNKED, method="POST", body=chunked(*[BIG[at : at + 50_000] for at in range(0, len(BIG), 50_000)])))
+exchange(
+    "big-request-chunked",
+    SEED,
+    get("/", CHUNKED, method="POST", body=chunked(*[BIG[at : at + 50_000] for at in range(0, len(BIG), 50_000)])),
+)
 exchange("big-answer", SEED, get(), ok(body=BIG))
-exchange("big-answer-chunked", SEED, get(), ok(CHUNKED, length=False, body=chunked(*[BIG[at : at + 50_000] for at in range(0, len(BIG), 50_000)])))
+exchange(
+    "big-answer-chunked",
+    SEED,
+    get(),
+    ok(CHUNKED, length=False, body=chunked(*[BIG[at : at + 50_000] for at in range(0, len(BIG), 50_000)])),
+)
 exchange("big-both-ways", SEED, get("/", f"Content-Length: {len(BIG)}", method="POST", body=BIG), ok(body=BIG))
 
 
@@ -160,5 +186,9 @@ def expect_continue_refused(world):
     client.end()
 
 
-exchange("expect-continue-with-body", SEED, get("/", "Expect: 100-continue", "Content-Length: 5", method="POST", body=b"hello"))
+exchange(
+    "expect-continue-with-body",
+    SEED,
+    get("/", "Expect: 100-continue", "Content-Length: 5", method="POST", body=b"hello"),
+)
 exchange("expect-other", SEED, get("/", "Expect: miracles"))

@@ -6,9 +6,46 @@ from twin.suite import exchange, get, ok
 FRESH = "Cache-Control: max-age=60"
 
 # By status and by method, with a freshness that makes a response cacheable
-for status in (200, 201, 202, 203, 204, 205, 206, 207, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 406, 410, 411, 414, 416, 418, 421, 500, 501, 502, 503):
+for status in (
+    200,
+    201,
+    202,
+    203,
+    204,
+    205,
+    206,
+    207,
+    300,
+    301,
+    302,
+    303,
+    304,
+    307,
+    308,
+    400,
+    401,
+    403,
+    404,
+    405,
+    406,
+    410,
+    411,
+    414,
+    416,
+    418,
+    421,
+    500,
+    501,
+    502,
+    503,
+):
     bodiless = status in (204, 304)
-    exchange(f"cacheable-status-{status}", SEED, get(), ok(FRESH, status=f"{status} Some", body=b"" if bodiless else b"ok\n", length=not bodiless))
+    exchange(
+        f"cacheable-status-{status}",
+        SEED,
+        get(),
+        ok(FRESH, status=f"{status} Some", body=b"" if bodiless else b"ok\n", length=not bodiless),
+    )
 for method in ("HEAD", "OPTIONS", "TRACE", "POST", "PUT", "DELETE", "PATCH", "FROBNICATE", "get"):
     exchange(f"cacheable-method-{method}", SEED, get(method=method), ok(FRESH, body=b""), method=method)
 
@@ -70,7 +107,9 @@ for name, lines in {
     exchange(f"caching-{name}", SEED, get(), ok(*lines))
 
 exchange("caching-client-valid", SEED, get("/", "Cookie: SERVER=web-a"), ok(FRESH))
-exchange("caching-client-valid-server-sets", SEED, get("/", "Cookie: SERVER=web-a"), ok(FRESH, "Set-Cookie: SERVER=own"))
+exchange(
+    "caching-client-valid-server-sets", SEED, get("/", "Cookie: SERVER=web-a"), ok(FRESH, "Set-Cookie: SERVER=own")
+)
 exchange("caching-client-invalid", SEED, get("/", "Cookie: SERVER=web-x"), ok(FRESH))
 exchange("caching-request-no-cache", SEED, get("/", "Cache-Control: no-cache", "Pragma: no-cache"), ok(FRESH))
 exchange("caching-request-no-store", SEED, get("/", "Cache-Control: no-store"), ok(FRESH))

@@ -75,7 +75,9 @@ def cookie_kept_over_connection(world):
 
 @case("cookie-uses-no-turn", SEED, logs=6)
 def cookie_uses_no_turn(world):
-    for number, lines in enumerate([[], ["Cookie: SERVER=web-b"], ["Cookie: SERVER=web-b"], [], [], ["Cookie: SERVER=web-x"]]):
+    for number, lines in enumerate(
+        [[], ["Cookie: SERVER=web-b"], ["Cookie: SERVER=web-b"], [], [], ["Cookie: SERVER=web-x"]]
+    ):
         client = world.client(f"client {number}")
         client.request(get(f"/{number}", *lines))
         client.close()

@@ -1,11 +1,15 @@
 """Servers that refuse, break off, or answer what is no HTTP."""
 
+import time
+
 from configurations import ONE_REFUSES, ONE_REFUSES_REDISPATCH, REFUSES, SHORT, SHORT_RETRIES
 from twin.suite import case, exchange, get, ok, then_close, then_reset
 
 # Before the headers are complete
 exchange("closes-before-headers", SHORT, get(), then_close(b""))
-exchange("closes-before-headers-post", SHORT, get("/", "Content-Length: 5", method="POST", body=b"hello"), then_close(b""))
+exchange(
+    "closes-before-headers-post", SHORT, get("/", "Content-Length: 5", method="POST", body=b"hello"), then_close(b"")
+)
 exchange("resets-before-headers", SHORT, get(), then_reset(b""))
 exchange("closes-in-status-line", SHORT, get(), then_close(b"HTTP/1.1 20"))
 exchange("closes-in-headers", SHORT, get(), then_close(b"HTTP/1.1 200 OK\r\nContent-Le"))
@@ -16,13 +20,35 @@ exchange("closes-after-100", SHORT, get(), then_close(b"HTTP/1.1 100 Continue\r\
 # Within the body
 exchange("closes-in-body-length", SHORT, get(), then_close(ok("Content-Length: 10", length=False, body=b"half.")))
 exchange("closes-before-body-length", SHORT, get(), then_close(ok("Content-Length: 10", length=False, body=b"")))
-exchange("closes-in-body-chunked", SHORT, get(), then_close(ok("Transfer-Encoding: chunked", length=False, body=b"5\r\nhello\r\n")))
-exchange("closes-in-chunk", SHORT, get(), then_close(ok("Transfer-Encoding: chunked", length=False, body=b"a\r\nhello")))
-exchange("closes-in-chunk-size", SHORT, get(), then_close(ok("Transfer-Encoding: chunked", length=False, body=b"5\r\nhello\r\n1")))
-exchange("closes-before-last-line-of-chunks", SHORT, get(), then_close(ok("Transfer-Encoding: chunked", length=False, body=b"5\r\nhello\r\n0\r\n")))
+exchange(
+    "closes-in-body-chunked",
+    SHORT,
+    get(),
+    then_close(ok("Transfer-Encoding: chunked", length=False, body=b"5\r\nhello\r\n")),
+)
+exchange(
+    "closes-in-chunk", SHORT, get(), then_close(ok("Transfer-Encoding: chunked", length=False, body=b"a\r\nhello"))
+)
+exchange(
+    "closes-in-chunk-size",
+    SHORT,
+    get(),
+    then_close(ok("Transfer-Encoding: chunked", length=False, body=b"5\r\nhello\r\n1")),
+)
+exchange(
+    "closes-before-last-line-of-chunks",
+    SHORT,
+    get(),
+    then_close(ok("Transfer-Encoding: chunked", length=False, body=b"5\r\nhello\r\n0\r\n")),
+)
 exchange("resets-in-body-length", SHORT, get(), then_reset(ok("Content-Length: 10", length=False, body=b"half.")))
 exchange("resets-in-body-unframed", SHORT, get(), then_reset(ok(length=False, body=b"half.")))
-exchange("closes-in-body-to-http10", SHORT, get(version="HTTP/1.0"), then_close(ok("Transfer-Encoding: chunked", length=False, body=b"5\r\nhello\r\n")))
+exchange(
+    "closes-in-body-to-http10",
+    SHORT,
+    get(version="HTTP/1.0"),
+    then_close(ok("Transfer-Encoding: chunked", length=False, body=b"5\r\nhello\r\n")),
+)
 
 # Answers that are no HTTP
 for name, answer in {
@@ -67,7 +93,9 @@ for name, answer in {
     "chunk-size-huge": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nok\r\n0\r\n\r\n",
     "chunk-without-line-end": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokxx0\r\n\r\n",
     "head-too-large": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-A: " + b"a" * 17_000 + b"\r\n\r\nok\n",
-    "too-many-headers": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(120)) + b"\r\nok\n",
+    "too-many-headers": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"
+    + b"".join(b"X-%d: a\r\n" % n for n in range(120))
+    + b"\r\nok\n",
     "tls": b"\x15\x03\x01\x00\x02\x02\x46",
     "more-than-length": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\nsurplus",
 }.items():
@@ -122,7 +150,6 @@ def one_refuses_cookie(world):
 # A kept connection that the server closes
 @case("reused-connection-was-closed", SHORT, logs=3)
 def reused_connection_was_closed(world):
-    import time
     client = world.client()
     client.request(get("/1", "Cookie: SERVER=web-a"))
     world["web-a"].drop_connections()

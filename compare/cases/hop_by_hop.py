@@ -16,20 +16,46 @@ exchange("te-trailers", SEED, get("/", "TE: trailers", "Connection: TE"))
 exchange("te-gzip", SEED, get("/", "TE: gzip, trailers;q=0.5"))
 exchange("trailer-header", SEED, get("/", "Trailer: X-Sum"))
 exchange("proxy-connection", SEED, get("/", "Proxy-Connection: keep-alive"), ok("Proxy-Connection: keep-alive"))
-exchange("proxy-headers", SEED, get("/", "Proxy-Authorization: Basic eDp5", "Max-Forwards: 1", "Via: 1.1 before"),
-         ok("Proxy-Authenticate: Basic", "Via: 1.1 behind", "Server: origin", "Date: Thu, 01 Jan 1970 00:00:00 GMT"))
+exchange(
+    "proxy-headers",
+    SEED,
+    get("/", "Proxy-Authorization: Basic eDp5", "Max-Forwards: 1", "Via: 1.1 before"),
+    ok("Proxy-Authenticate: Basic", "Via: 1.1 behind", "Server: origin", "Date: Thu, 01 Jan 1970 00:00:00 GMT"),
+)
 exchange("upgrade-without-connection", SEED, get("/", "Upgrade: websocket"))
 exchange("upgrade-and-name", SEED, get("/", "Connection: upgrade, foo", "Upgrade: websocket", "Foo: bar"))
-exchange("upgrade-ignored-by-origin", SEED, get("/", "Connection: Upgrade", "Upgrade: websocket"), ok("Upgrade: websocket", "Connection: Upgrade"))
-exchange("upgrade-h2c", SEED, get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"))
+exchange(
+    "upgrade-ignored-by-origin",
+    SEED,
+    get("/", "Connection: Upgrade", "Upgrade: websocket"),
+    ok("Upgrade: websocket", "Connection: Upgrade"),
+)
+exchange(
+    "upgrade-h2c",
+    SEED,
+    get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"),
+)
 exchange("upgrade-with-http10", SEED, get("/", "Connection: Upgrade", "Upgrade: websocket", version="HTTP/1.0"))
 exchange("answer-transfer-encoding-identity", SEED, get(), then_close(ok("Transfer-Encoding: identity")))
 exchange("answer-transfer-encoding-gzip", SEED, get(), then_close(ok("Transfer-Encoding: gzip", length=False)))
-exchange("answer-transfer-encoding-gzip-chunked", SEED, get(), ok("Transfer-Encoding: gzip, chunked", length=False, body=b"2\r\nok\r\n0\r\n\r\n"))
+exchange(
+    "answer-transfer-encoding-gzip-chunked",
+    SEED,
+    get(),
+    ok("Transfer-Encoding: gzip, chunked", length=False, body=b"2\r\nok\r\n0\r\n\r\n"),
+)
 
-HANDSHAKE = get("/chat", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-SWITCHED = (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+HANDSHAKE = get(
+    "/chat",
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+SWITCHED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
 
 
 def echo_after(answer, close_after=None):

@@ -129,7 +129,10 @@ malformed("length-trailing-space", posted(b"Content-Length: 5   "))
 CHUNKS = b"5\r\nhello\r\n0\r\n\r\n"
 malformed("chunked-and-length", posted(b"Transfer-Encoding: chunked\r\nContent-Length: 15", CHUNKS))
 malformed("length-and-chunked", posted(b"Content-Length: 5\r\nTransfer-Encoding: chunked", CHUNKS))
-malformed("chunked-and-length-http10", b"POST / HTTP/1.0\r\n" + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 15\r\n\r\n" + CHUNKS)
+malformed(
+    "chunked-and-length-http10",
+    b"POST / HTTP/1.0\r\n" + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 15\r\n\r\n" + CHUNKS,
+)
 malformed("chunked-http10", b"POST / HTTP/1.0\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKS)
 malformed("coding-identity", posted(b"Transfer-Encoding: identity"))
 malformed("coding-identity-and-length", posted(b"Transfer-Encoding: identity\r\nContent-Length: 5"))

@@ -9,8 +9,15 @@ from twin.suite import case, exchange, get, ok, then_silence
 exchange("server-silent", SHORT, get(), then_silence())
 exchange("server-silent-in-headers", SHORT, get(), then_silence(b"HTTP/1.1 200 OK\r\nContent-Le"))
 exchange("server-silent-after-100", SHORT, get(), then_silence(b"HTTP/1.1 100 Continue\r\n\r\n"))
-exchange("server-silent-in-body-length", SHORT, get(), then_silence(ok("Content-Length: 10", length=False, body=b"half.")))
-exchange("server-silent-in-body-chunked", SHORT, get(), then_silence(ok("Transfer-Encoding: chunked", length=False, body=b"5\r\nhello\r\n")))
+exchange(
+    "server-silent-in-body-length", SHORT, get(), then_silence(ok("Content-Length: 10", length=False, body=b"half."))
+)
+exchange(
+    "server-silent-in-body-chunked",
+    SHORT,
+    get(),
+    then_silence(ok("Transfer-Encoding: chunked", length=False, body=b"5\r\nhello\r\n")),
+)
 exchange("server-silent-in-body-unframed", SHORT, get(), then_silence(ok(length=False, body=b"half.")))
 exchange("server-silent-to-post", SHORT, get("/", "Content-Length: 5", method="POST", body=b"hello"), then_silence())
 exchange("connect-hangs", CONNECT_HANGS, get())

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 FRONTEND, BACKEND = "http_front", "flask_servers"
 SECONDS = "connect 5s client 10s server 10s"
-COOKIE = ("cookie SERVER insert indirect nocache",
-          'cookie = { name = "SERVER", insert = true, indirect = true, nocache = true }')
+COOKIE = (
+    "cookie SERVER insert indirect nocache",
+    'cookie = { name = "SERVER", insert = true, indirect = true, nocache = true }',
+)
 CHECK = ("option httpchk GET /status", 'httpchk = "GET /status"')
 FORWARDFOR = ("option forwardfor", "forwardfor = true")
 NOTHING = ("", "")
@@ -35,7 +37,6 @@ class Configuration:
     timeouts: str = SECONDS
     balance: tuple = ("balance roundrobin", 'balance = "roundrobin"')
     defaults: tuple = NOTHING
-    global_: tuple = NOTHING
     frontend: tuple = FORWARDFOR
     check: tuple = NOTHING
     cookie: tuple = COOKIE
@@ -43,6 +44,9 @@ class Configuration:
     servers: dict = field(default_factory=lambda: {name: plain_server(name) for name in ("web-a", "web-b")})
     checked: bool = False
     align: bool = True
+    bind: tuple = NOTHING
+    maxconn: int = 4096
+    httplog: bool = True
     dontlognull: bool = True
     tcp_checked: bool = False
     health_path: str = "/status"
@@ -50,62 +54,68 @@ class Configuration:
     refusing: tuple = ()
     hanging: tuple = ()
 
-    def haproxy(self, port, addresses):
+    def timeout_pairs(self):
         words = self.timeouts.split()
-        timeouts = [f"timeout {name} {value}" for name, value in zip(words[::2], words[1::2])]
+        return zip(words[::2], words[1::2], strict=True)
+
+    def haproxy(self, port, addresses):
+        timeouts = [f"timeout {name} {value}" for name, value in self.timeout_pairs()]
         servers = [f"server {name} {addresses[name]} {options[0]}" for name, options in self.servers.items()]
-        return "\n".join([
-            "global",
-            "log stdout format raw local0",
-            "maxconn 4096",
-            self.global_[0],
-            "defaults",
-            "mode http",
-            "log global",
-            "option httplog",
-            *(["option dontlognull"] if self.dontlognull else []),
-            *timeouts,
-            self.defaults[0],
-            f"frontend {FRONTEND}",
-            f"bind *:{port}-{port + 1}",
-            f"default_backend {BACKEND}",
-            self.frontend[0],
-            f"backend {BACKEND}",
-            self.balance[0],
-            self.check[0],
-            self.cookie[0],
-            self.backend[0],
-            *servers,
-            "",
-        ])
+        return "\n".join(
+            [
+                "global",
+                "log stdout format raw local0",
+                f"maxconn {self.maxconn}",
+                "defaults",
+                "mode http",
+                "log global",
+                *(["option httplog"] if self.httplog else []),
+                *(["option dontlognull"] if self.dontlognull else []),
+                *timeouts,
+                self.defaults[0],
+                f"frontend {FRONTEND}",
+                f"bind *:{port}-{port + 1} {self.bind[0]}",
+                f"default_backend {BACKEND}",
+                self.frontend[0],
+                f"backend {BACKEND}",
+                self.balance[0],
+                self.check[0],
+                self.cookie[0],
+                self.backend[0],
+                *servers,
+                "",
+            ]
+        )
 
     def lb(self, port, addresses):
-        words = self.timeouts.split()
-        timeouts = ", ".join(f'{name.replace("-", "_")} = "{value}"' for name, value in zip(words[::2], words[1::2]))
+        timeouts = ", ".join(f'{name.replace("-", "_")} = "{value}"' for name, value in self.timeout_pairs())
         servers = [
             f'[[backends.{BACKEND}.servers]]\nname = "{name}"\naddress = "{addresses[name]}"\n{options[1]}\n'
             for name, options in self.servers.items()
         ]
-        return "\n".join([
-            "[global]",
-            'log = { target = "stdout", format = "raw", facility = "local0" }',
-            "maxconn = 4096",
-            self.global_[1],
-            "[defaults]",
-            'mode = "http"',
-            'log = "global"',
-            "httplog = true",
-            f"dontlognull = {str(self.dontlognull).lower()}",
-            f"timeout = {{ {timeouts} }}",
-            self.defaults[1],
-            f"[frontends.{FRONTEND}]",
-            f'bind = ["*:{port}-{port + 1}"]',
-            f'default_backend = "{BACKEND}"',
-            self.frontend[1],
-            f"[backends.{BACKEND}]",
-            self.balance[1],
-            self.check[1],
-            self.cookie[1],
-            self.backend[1],
-            *servers,
-        ])
+        return "\n".join(
+            [
+                "[global]",
+                'log = { target = "stdout", format = "raw", facility = "local0" }',
+                f"maxconn = {self.maxconn}",
+                "[defaults]",
+                'mode = "http"',
+                'log = "global"',
+                f"httplog = {str(self.httplog).lower()}",
+                f"dontlognull = {str(self.dontlognull).lower()}",
+                f"timeout = {{ {timeouts} }}",
+                self.defaults[1],
+                f"[frontends.{FRONTEND}]",
+                f'bind = [{{ address = "*:{port}-{port + 1}", {self.bind[1]} }}]'
+                if self.bind[1]
+                else f'bind = ["*:{port}-{port + 1}"]',
+                f'default_backend = "{BACKEND}"',
+                self.frontend[1],
+                f"[backends.{BACKEND}]",
+                self.balance[1],
+                self.check[1],
+                self.cookie[1],
+                self.backend[1],
+                *servers,
+            ]
+        )

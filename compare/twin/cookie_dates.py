@@ -42,8 +42,15 @@ class Dated:
 
 
 # The distances from now that cases use, in seconds, and how they are written down.
-KNOWN = {0: "now", -60: "a minute ago", -1800: "half an hour ago", -7200: "two hours ago", -100_000: "28 hours ago",
-         3600: "in an hour", 200_000: "in 56 hours"}
+KNOWN = {
+    0: "now",
+    -60: "a minute ago",
+    -1800: "half an hour ago",
+    -7200: "two hours ago",
+    -100_000: "28 hours ago",
+    3600: "in an hour",
+    200_000: "in 56 hours",
+}
 
 
 def hide_dates(text):

@@ -9,6 +9,7 @@ LINE = re.compile(
     r"(?P<process_conns>\d+)/(?P<frontend_conns>\d+)/(?P<backend_conns>\d+)/(?P<server_conns>\d+)/(?P<retries>\+?\d+) "
     r"(?P<server_queue>\d+)/(?P<backend_queue>\d+) (?:\{(?P<captures>.*)\} )?\"(?P<request>.*)$"
 )
+CERTAIN_BYTES = 850
 TIMERS = ("TR", "Tw", "Tc", "Tr", "Ta")
 
 
@@ -18,6 +19,19 @@ def parse(line):
     if not match:
         return None
     fields = {name: value for name, value in match.groupdict().items() if value is not None}
+    if not fields["request"].endswith('"'):
+        # Cut at the longest line there may be; how much of the request fits depends on the digits before it.
+        fields["cut_at"] = str(len(line))
+        fields["request"] = fields["request"][:CERTAIN_BYTES]
     fields["request"] = fields["request"].removesuffix('"')
     del fields["port"], fields["date"]
     return fields
+
+
+def notice(line, backend):
+    """What a line that is no exchange's says of a server's health or of a connection: of what, and what."""
+    if match := re.search(rf"{backend}/(\S+) is (UP|DOWN)\b", line):
+        return match[1], match[2]
+    if match := re.match(r"Connect from (\S+):\d+ to (\S+):\d+ (.*)", line):
+        return "connection", f"from {match[1]} to {match[2]} {match[3]}"
+    return None

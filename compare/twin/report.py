@@ -20,7 +20,7 @@ def show_record(case, record):
     print()
 
 
-def show_table(cases, records, verdicts, verbose, seconds):
+def show_table(cases, records, verdicts, again, verbose, seconds):
     """Prints a row a case, then what differs; gives back how many cases failed."""
     width = max(len(case.name) for case in cases)
     print(f"{'case':{width}}  {'configuration':22} fields  differences")
@@ -29,7 +29,8 @@ def show_table(cases, records, verdicts, verbose, seconds):
         verdict = verdicts[case.name]
         listed = sum(len(labels) for _, labels in verdict.intended)
         note = f"  ({listed} intended: {', '.join(name for name, _ in verdict.intended)})" if listed else ""
-        print(f"{case.name:{width}}  {case.configuration.name:22} {verdict.compared:6}  {len(verdict.differences):11}{note}")
+        counts = f"{verdict.compared:6}  {len(verdict.differences):11}"
+        print(f"{case.name:{width}}  {case.configuration.name:22} {counts}{note}")
         failed += bool(verdict.differences)
     for case in cases:
         verdict = verdicts[case.name]
@@ -42,6 +43,8 @@ def show_table(cases, records, verdicts, verbose, seconds):
             for proxy, record in records[case.name].items():
                 print(f"# {proxy}")
                 show_record(case, record)
+    for name, labels in again.items():
+        print(f"\nagreed only when run again: {name} ({', '.join(labels[:6])})")
     fields = sum(verdict.compared for verdict in verdicts.values())
     print(f"\n{fields} fields compared in {len(cases)} cases, {seconds:.0f} s")
     print(f"{len(cases) - failed} passed, {failed} failed")

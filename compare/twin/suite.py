@@ -1,7 +1,8 @@
 """How a case is declared: `@case(...)` on a function of the world, or `exchange(...)` for the plain ones."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from .configuration import Configuration
 
@@ -69,10 +70,11 @@ def then_close(data):
 
 
 def then_reset(data):
+    """A script: reads the request, sends `data`, lets it arrive, and resets the connection."""
+
     def script(connection, _request):
         connection.read_request_body(expected=False)
         connection.send(data)
-        import time
         time.sleep(0.05)
         connection.reset()
         return False

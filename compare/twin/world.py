@@ -9,9 +9,9 @@ import traceback
 
 from . import kernel, log_line
 from .client import Client
-from .configuration import FRONTEND
+from .configuration import BACKEND, FRONTEND
 from .origin import Origin
-from .proxy import Proxy, free_ports
+from .proxy import PORTS
 from .record import Record
 from .wire import PATIENCE_SECONDS, Stream
 
@@ -32,7 +32,7 @@ class World:
         self.record, self.clients = Record(), []
         for origin in self.origins.values():
             origin.begin(self.record)
-        self.port = free_ports(2)
+        self.port = PORTS.take(2)
         for name in configuration.refusing:
             self.origins[name].refuse()
         for name in configuration.hanging:
@@ -60,8 +60,7 @@ class World:
     def client(self, label="client", port=0, source=None):
         """A new connection; what earlier clients did that are gone has been logged and forgotten by then."""
         for earlier in self.clients:
-            if earlier.closed:
-                self.settle(earlier)
+            self.settle(earlier)
         client = Client(self.record, label, self.port + port, source)
         self.clients.append(client)
         return client
@@ -145,9 +144,11 @@ class World:
                 if name in case.uncompared:
                     continue
                 self.record.add(f"log {number} {name}", value)
-        strange = [line for line in self.proxy.others[self.others_before :] if f" {FRONTEND} " in line]
-        for line in strange:
-            self.record.add("log line not understood", line)
+        for line in self.proxy.others[self.others_before :]:
+            if notice := log_line.notice(line, BACKEND):
+                self.record.add(f"notice on {notice[0]}", notice[1])
+            elif f" {FRONTEND} " in line:
+                self.record.add("log line not understood", line)
         self.record.log = lines
 
     def close(self):
