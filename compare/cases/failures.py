@@ -102,6 +102,28 @@ for name, answer in {
     exchange(f"answers-{name}", SHORT, get(), then_close(answer))
 
 
+def later(*pieces):
+    """A script: sends the pieces one by one, so that what is wrong comes after the client has the head."""
+
+    def script(connection, _request):
+        for piece in pieces:
+            connection.send(piece)
+            time.sleep(0.05)
+        return False
+
+    return script
+
+
+CHUNKED = ok("Transfer-Encoding: chunked", length=False, body=b"5\r\nhello\r\n")
+exchange("answers-late-chunk-size-letters", SHORT, get(), later(CHUNKED, b"xyz\r\nhello\r\n0\r\n\r\n"))
+exchange("answers-late-chunk-without-line-end", SHORT, get(), later(CHUNKED, b"5\r\nhelloxx0\r\n\r\n"))
+exchange("answers-late-trailer-without-colon", SHORT, get(), later(CHUNKED, b"0\r\nword\r\n\r\n"))
+exchange("answers-late-surplus", SHORT, get(), later(ok(), b"surplus"))
+exchange("answers-late-100", SHORT, get(), later(b"HTTP/1.1 100 Continue\r\n\r\n", ok()))
+exchange("answers-late-rubbish-after-100", SHORT, get(), later(b"HTTP/1.1 100 Continue\r\n\r\n", b"rubbish\r\n\r\n"))
+exchange("answers-head-just-fits", SHORT, get(), ok("X-A: " + "a" * 15_228))
+exchange("answers-head-just-too-large", SHORT, get(), ok("X-A: " + "a" * 15_229))
+
 # Connections that never come about
 exchange("refuses", REFUSES, get())
 for count, configuration in SHORT_RETRIES.items():

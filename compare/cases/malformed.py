@@ -65,6 +65,10 @@ malformed("headers-101", b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"X-%d: a\r\n" 
 malformed("headers-102", b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"X-%d: a\r\n" % n for n in range(101)) + b"\r\n")
 malformed("head-15000", with_line(b"X-A: " + b"a" * 15_000))
 malformed("head-15600", with_line(b"X-A: " + b"a" * 15_600))
+# HAProxy keeps 1,024 bytes of its 16,384 for what it adds, and counts a head in its own representation:
+# 28 bytes and the parts of the request line, 8 bytes and name and value for each header, 9 bytes: 15,312 in all.
+malformed("head-just-fits", with_line(b"X-A: " + b"a" * 15_228))
+malformed("head-just-too-large", with_line(b"X-A: " + b"a" * 15_229))
 malformed("head-16300", with_line(b"X-A: " + b"a" * 16_300))
 malformed("head-17000", with_line(b"X-A: " + b"a" * 17_000))
 malformed("head-40000", with_line(b"X-A: " + b"a" * 40_000))
@@ -201,3 +205,24 @@ def malformed_connection_after_error(world):
     except OSError:
         pass
     client.raw_to_end()
+
+
+def late(name, first, second, logs=1):
+    """A body that goes wrong only after the origin has seen the head."""
+
+    def run(world):
+        client = world.client()
+        client.send(first)
+        world.seen(1)
+        time.sleep(0.05)
+        client.send(second)
+        client.response()
+        client.end(1.0)
+
+    case(f"malformed-late-{name}", SHORT, logs)(run)
+
+
+late("chunk-size-letters", posted(CHUNKED, b"5\r\nhello\r\n"), b"xyz\r\nhello\r\n0\r\n\r\n")
+late("chunk-without-line-end", posted(CHUNKED, b"5\r\nhello\r\n"), b"5\r\nhelloxx0\r\n\r\n")
+late("trailer-without-colon", posted(CHUNKED, b"5\r\nhello\r\n"), b"0\r\nword\r\n\r\n")
+late("surplus-body", posted(b"Content-Length: 10"), b"hello and more", logs=2)
