@@ -2,6 +2,7 @@
 
 from configurations import SEED, SHORT
 from twin.suite import case, exchange, get, ok, then_close
+from twin.wire import Ended
 
 exchange("connection-names-header", SEED, get("/", "Connection: foo", "Foo: bar"), ok("Connection: foo", "Foo: bar"))
 exchange("connection-close-and-name", SEED, get("/", "Connection: close, foo", "Foo: bar"))
@@ -13,6 +14,8 @@ exchange("connection-close-and-keep-alive", SEED, get("/", "Connection: close, k
 exchange("connection-empty", SEED, get("/", "Connection:"))
 exchange("keep-alive-header", SEED, get("/", "Keep-Alive: timeout=5, max=100"), ok("Keep-Alive: timeout=5, max=100"))
 exchange("te-trailers", SEED, get("/", "TE: trailers", "Connection: TE"))
+exchange("te-trailers-alone", SEED, get("/", "TE: trailers"))
+exchange("te-gzip-and-trailers", SEED, get("/", "TE: gzip, trailers", "Connection: close, TE"))
 exchange("te-gzip", SEED, get("/", "TE: gzip, trailers;q=0.5"))
 exchange("trailer-header", SEED, get("/", "Trailer: X-Sum"))
 exchange("proxy-connection", SEED, get("/", "Proxy-Connection: keep-alive"), ok("Proxy-Connection: keep-alive"))
@@ -68,9 +71,9 @@ def echo_after(answer, close_after=None):
             if not connection.buffer:
                 try:
                     connection.fill()
-                except Exception as end:
+                except Ended as end:
                     connection.origin.record.add(f"{request.label} tunnel", seen)
-                    connection.origin.record.add(f"{request.label} tunnel end", getattr(end, "how", repr(end)))
+                    connection.origin.record.add(f"{request.label} tunnel end", connection.ended(end))
                     return False
             seen += connection.buffer
             connection.send(connection.buffer)
@@ -131,3 +134,40 @@ def connect_tunnel(world):
     client.record.add("client echo", client.exactly(5))
     client.half_close()
     client.end(1.0)
+
+
+def handshake(*headers, protocol="websocket"):
+    """A request to upgrade, with `headers` instead of the usual ones where they are of the same name."""
+    usual = {
+        "Connection": "Upgrade",
+        "Upgrade": protocol,
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    usual.update(dict(line.split(": ", 1) for line in headers))
+    return get("/chat", *(f"{name}: {value}" for name, value in usual.items()))
+
+
+def upgraded(name, request, answer):
+    """An upgrade with five bytes echoed, where it comes about."""
+
+    def run(world):
+        world.answer(echo_after(answer, close_after=5))
+        client = world.client()
+        if client.request(request) == 101:
+            client.send(b"hello")
+        client.raw_to_end()
+
+    case(name, SHORT)(run)
+
+
+ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+upgraded("upgrade-connection-list", handshake("Connection: keep-alive, Upgrade"), SWITCHED)
+upgraded("upgrade-connection-lower-case", handshake("Connection: upgrade", "Upgrade: WebSocket"), SWITCHED)
+upgraded("upgrade-accept-missing", handshake(), SWITCHED.replace(ACCEPT + b"\r\n", b""))
+upgraded("upgrade-accept-wrong", handshake(), SWITCHED.replace(b"s3pPLMB", b"AAAAAAA"))
+upgraded("upgrade-answer-without-connection", handshake(), SWITCHED.replace(b"Connection: Upgrade\r\n", b""))
+upgraded("upgrade-other-protocol", handshake(protocol="frobnicate"), SWITCHED.replace(b"websocket", b"frobnicate"))
+upgraded("upgrade-post", handshake().replace(b"GET", b"POST"), SWITCHED)
+exchange("upgrade-refused", SEED, handshake(), ok(status="403 Forbidden"))
+exchange("upgrade-answered-200", SEED, handshake(), ok())

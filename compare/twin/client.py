@@ -36,7 +36,7 @@ class Client(Stream):
         self.half_close()
 
     def response(self, method="GET"):
-        """Reads and records one final response and the 1xx before it; false where none came."""
+        """Reads and records one final response and the 1xx before it; its status, or 0 where none came whole."""
         while True:
             self.responses += 1
             label = f"{self.label} response {self.responses}"
@@ -44,7 +44,7 @@ class Client(Stream):
                 head = self.head()
             except Ended as end:
                 self.record.add(f"{label} missing", f"{end.how} after {end.partial!r}")
-                return False
+                return 0
             self.record.add_head(label, head)
             if not head.startswith(b"HTTP/1.1 1") or head.startswith(b"HTTP/1.1 101"):
                 self.finals += 1
@@ -54,8 +54,8 @@ class Client(Stream):
             self.record.add_body(label, body, trailers)
         except Ended as end:
             self.record.add_body(f"{label} cut ({end.how})", end.partial)
-            return False
-        return True
+            return 0
+        return int(head.split(b" ", 2)[1])
 
     def raw_to_end(self):
         """Records whatever comes until the end, for answers that are no HTTP/1."""

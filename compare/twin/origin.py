@@ -29,14 +29,18 @@ class Connection(Stream):
             if body or expected:
                 self.origin.record.add_body(label, body, trailers)
         except Ended as end:
-            self.origin.record.add(f"{label} body cut", end.how)
+            self.origin.record.add(f"{label} body cut", self.ended(end))
             raise
 
     def wait_closed(self):
         """Records that the proxy let this connection go, as soon as it does."""
-        body, how = self.to_end(2.0)
-        self.origin.record.add(f"{self.request.label} connection", "open" if how == "silence" else "closed")
-        return body
+        _, how = self.to_end(2.0)
+        self.origin.record.add(f"{self.request.label} connection", self.ended(Ended(how)))
+
+    @staticmethod
+    def ended(end):
+        """How a proxy lets go of a server, by FIN or by RST, is its own affair."""
+        return "open" if end.how == "silence" else "closed"
 
 
 class Request:
