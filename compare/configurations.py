@@ -16,7 +16,7 @@ SEED = Configuration(
 # The seed's with short timeouts, and without checks, so that a server that misbehaves is still chosen.
 SHORT = Configuration("short-timeouts", SHORT_TIMEOUTS)
 HTTP_TIMEOUTS = Configuration(
-    "http-timeouts", "connect 200ms client 700ms server 5s http-request 300ms http-keep-alive 150ms"
+    "http-timeouts", "connect 200ms client 700ms server 2s http-request 300ms http-keep-alive 150ms"
 )
 REFUSES = Configuration("refuses", SHORT_TIMEOUTS, align=False, refusing=("web-a", "web-b"))
 ONE_REFUSES = Configuration("one-refuses", SHORT_TIMEOUTS, align=False, refusing=("web-a",))

@@ -178,13 +178,16 @@ def records_of(starters, chosen, concurrent=CONCURRENT_CONFIGURATIONS):
 
 def run_group(start, group):
     """The cases of one configuration, one after the other, in a world of their own."""
+    records, world = {}, None
     try:
         world = World(start, group[0].configuration)
+        for case in group:
+            records[case.name] = world.run(case)
     except Failed as failure:
         broken = Record()
         broken.add("the proxy did not start", failure)
-        return {case.name: broken for case in group}
-    try:
-        return {case.name: world.run(case) for case in group}
+        records.update({case.name: broken for case in group if case.name not in records})
     finally:
-        world.close()
+        if world:
+            world.close()
+    return records

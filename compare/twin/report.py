@@ -1,5 +1,8 @@
 """What is printed: the table of cases, the differences, or the bare facts."""
 
+# Differences shown of one case, unless all are asked for.
+MOST_DIFFERENCES = 12
+
 
 def show_record(case, record):
     """Every fact of one case, heads as they went over the wire, log lines whole."""
@@ -36,8 +39,7 @@ def show_table(cases, records, verdicts, again, verbose, seconds):
         verdict = verdicts[case.name]
         if verdict.differences:
             print(f"\n{case.name} [{case.configuration.name}]")
-            for label, left, right in verdict.differences:
-                show_difference(label, left, right)
+            show_differences(verdict.differences, verbose)
         if verbose:
             print()
             for proxy, record in records[case.name].items():
@@ -49,6 +51,19 @@ def show_table(cases, records, verdicts, again, verbose, seconds):
     print(f"\n{fields} fields compared in {len(cases)} cases, {seconds:.0f} s")
     print(f"{len(cases) - failed} passed, {failed} failed")
     return failed
+
+
+def show_differences(differences, verbose):
+    """The ones that explain the others first; of very many only the beginning."""
+    first = [difference for difference in differences if difference[0].startswith("the ")]
+    rest = [difference for difference in differences if difference not in first]
+    if any(label == "the proxy did not start" for label, _, _ in first):
+        rest = []
+    most = len(rest) if verbose else MOST_DIFFERENCES
+    for difference in first + rest[:most]:
+        show_difference(*difference)
+    if rest[most:]:
+        print(f"  and {len(rest) - most} more")
 
 
 def show_difference(label, left, right):

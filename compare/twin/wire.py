@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 
-PATIENCE_SECONDS = 6.0
+PATIENCE_SECONDS = 4.0
 
 
 class Ended(Exception):

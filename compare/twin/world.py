@@ -17,6 +17,7 @@ from .wire import PATIENCE_SECONDS, Stream
 
 # How long to wait for log lines that the case expects, and for lines that nobody expects.
 LOG_SECONDS = 4.0
+LEAST_LOG_SECONDS = 0.25
 SURPLUS_SECONDS = 0.03
 # How long a proxy may take to log and to forget a client that is gone.
 SETTLE_SECONDS = 0.3
@@ -38,12 +39,17 @@ class World:
         for name in configuration.hanging:
             self.origins[name].hang()
         addresses = {name: f"127.0.0.1:{origin.port}" for name, origin in self.origins.items()}
-        self.proxy = start(configuration, self.port, addresses)
-        self._wait_forgotten(self.proxy.first_connection)
-        time.sleep(SURPLUS_SECONDS)
+        self.log_seconds = LOG_SECONDS
+        self.start = lambda: start(configuration, self.port, addresses)
+        self._start()
         for origin in self.origins.values():
             if configuration.checked and not configuration.tcp_checked:
                 origin.wait_checks(1)
+
+    def _start(self):
+        self.proxy = self.start()
+        self._wait_forgotten(self.proxy.first_connection)
+        time.sleep(SURPLUS_SECONDS)
 
     def __getitem__(self, name):
         return self.origins[name]
@@ -103,6 +109,7 @@ class World:
         for origin in self.origins.values():
             origin.begin(self.record)
         self.lines_before, self.others_before = len(self.proxy.lines), len(self.proxy.others)
+        self.complaints_before = len(self.proxy.complaints)
         try:
             case.run(self)
         except Exception as error:
@@ -111,6 +118,7 @@ class World:
             self.settle(client)
             client.close()
         self._collect_log(self.lines_before, case)
+        self._look_after_proxy()
         return self.record
 
     def _align(self):
@@ -132,9 +140,11 @@ class World:
         self._wait_forgotten(ends)
 
     def _collect_log(self, before, case):
-        arrived = self.proxy.wait_lines(before + case.logs, LOG_SECONDS)
-        if arrived:
+        if self.proxy.wait_lines(before + case.logs, self.log_seconds):
             self.proxy.wait_lines(before + case.logs + 1, SURPLUS_SECONDS)
+        else:
+            # A proxy that does not log would hold up every case.
+            self.log_seconds = max(self.log_seconds / 2, LEAST_LOG_SECONDS)
         lines = self.proxy.lines[before:]
         if case.unordered:
             lines = sorted(lines, key=lambda line: line.partition('"')[2])
@@ -150,6 +160,16 @@ class World:
             elif f" {FRONTEND} " in line:
                 self.record.add("log line not understood", line)
         self.record.log = lines
+
+    def _look_after_proxy(self):
+        """A proxy that panicked or died fails the case; the next one gets a new proxy."""
+        said = self.proxy.complaints[self.complaints_before :]
+        if any("panicked" in line for line in said):
+            self.record.add("the proxy panicked", "\n".join(said))
+        if self.proxy.process.poll() is not None:
+            self.record.add("the proxy died", f"exit code {self.proxy.process.returncode}\n" + "\n".join(said))
+            self.proxy.stop()
+            self._start()
 
     def close(self):
         self.proxy.stop()
