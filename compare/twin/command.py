@@ -1,7 +1,9 @@
 """The command: which proxies, which cases, what is printed, and what the exit code is."""
 
 import argparse
+import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,6 +49,8 @@ def arguments():
 
 def main():
     options = arguments()
+    # So that proxies are stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         return run(options)
     except Failed as failure:

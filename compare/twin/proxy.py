@@ -1,8 +1,8 @@
 """The two proxies under comparison, as processes: start, wait until they listen, capture the log, stop."""
 
+import atexit
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -102,6 +102,7 @@ class Proxy:
         self.process = subprocess.Popen(
             [*command, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
+        atexit.register(self.stop)
         threading.Thread(target=self._read_log, daemon=True).start()
         threading.Thread(target=self._read_complaints, daemon=True).start()
         self._wait_listening()
@@ -138,6 +139,7 @@ class Proxy:
             return self.changed.wait_for(lambda: len(self.lines) >= count, patience)
 
     def stop(self):
-        self.process.send_signal(signal.SIGKILL)
+        atexit.unregister(self.stop)
+        self.process.kill()
         self.process.wait()
         self.directory.cleanup()
