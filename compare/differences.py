@@ -34,7 +34,10 @@ def own_pages(_case, facts):
             facts[label] = re.sub(r"(?i)(content-length: )\d+", r"\1*", head)
             pages.add(head.split(" ")[1])
     for label in [label for label in facts if re.fullmatch(r"log \d+ bytes", label)]:
-        if facts[label] != "0" and facts[label.replace("bytes", "status")] in pages:
+        status, state = (facts[label.replace("bytes", field)] for field in ("status", "state"))
+        # A page that the client did not wait for is counted as well.
+        counted = status in pages or (status >= "400" and re.match(r"[A-Za-z][RQCH]", state))
+        if facts[label] != "0" and counted:
             facts[label] = "*"
 
 

@@ -1,7 +1,11 @@
 """What is printed: the table of cases, the differences, or the bare facts."""
 
+import re
+from collections import Counter
+
 # Differences shown of one case, unless all are asked for.
 MOST_DIFFERENCES = 12
+MOST_KINDS = 20
 
 
 def show_record(case, record):
@@ -45,12 +49,24 @@ def show_table(cases, records, verdicts, again, verbose, seconds):
             for proxy, record in records[case.name].items():
                 print(f"# {proxy}")
                 show_record(case, record)
+    show_kinds(verdicts)
     for name, labels in again.items():
         print(f"\nagreed only when run again: {name} ({', '.join(labels[:6])})")
     fields = sum(verdict.compared for verdict in verdicts.values())
     print(f"\n{fields} fields compared in {len(cases)} cases, {seconds:.0f} s")
     print(f"{len(cases) - failed} passed, {failed} failed")
     return failed
+
+
+def show_kinds(verdicts):
+    """In how many cases each kind of fact differs: one cause may lie behind many cases."""
+    kinds = Counter()
+    for verdict in verdicts.values():
+        kinds.update({re.sub(r"\s#?\d+(?=\s|$)", "", label) for label, _, _ in verdict.differences})
+    if kinds:
+        print("\nwhat differs, and in how many cases:")
+    for kind, count in kinds.most_common(MOST_KINDS):
+        print(f"  {count:5}  {kind}")
 
 
 def show_differences(differences, verbose):
