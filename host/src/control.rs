@@ -32,6 +32,9 @@ use crate::worker::{self, BackendPlan, Command, Door, Frontend, FrontendSeat, Pl
 /// How long the last log lines may take at the end.
 const LOG_SHUTDOWN: Duration = Duration::from_secs(2);
 
+/// How long a configuration waits for its servers' names before it serves.
+const NAMES_WAIT: Duration = Duration::from_secs(1);
+
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum Origin {
@@ -92,7 +95,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     raise_file_limit();
     let main = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    tokio::task::LocalSet::new().block_on(&main, async {
+    let ended = tokio::task::LocalSet::new().block_on(&main, async {
         let mut control = Control::start(origin, runtime, &checked)?;
         control.apply(checked).await?;
         let names = control.names();
@@ -100,7 +103,10 @@ pub(crate) fn run(
         ready(&names);
         notify_systemd();
         control.serve_signals().await
-    })
+    });
+    // A look-up that hangs in the system's resolver is nobody's to wait for any more.
+    main.shutdown_background();
+    ended
 }
 
 /// The soft limit on open files is what old programs need; the hard one is what this one may have.
@@ -201,6 +207,10 @@ impl Control {
         let Checked { loaded: Loaded { config, .. }, policies } = checked;
         self.logs.open(&config)?;
         let backends: Vec<_> = config.backends.iter().map(|backend| self.renew_backend(backend)).collect();
+        // Names that can be found at once are found before the first request, so that none meets a server
+        // without an address; those that cannot are DOWN until they are.
+        let names = Names::start(&backends, System);
+        let _ = tokio::time::timeout(NAMES_WAIT, names.tried()).await;
         let opened: Vec<BackendPolicies> =
             policies.iter().zip(&backends).map(|(policies, backend)| policies.open(backend)).collect();
         let frontends = self.renew_frontends(&config);
@@ -236,7 +246,7 @@ impl Control {
         self.process.connections.set_limit(config.global.maxconn);
         self.process_log.to_targets(self.logs.target_set(&config.global.log)?);
         self.logs.retain(&config);
-        self.watchers = Some((Checker::start(&backends), Names::start(&backends, System)));
+        self.watchers = Some((Checker::start(&backends), names));
         self.doors = doors;
         self.frontends = frontends;
         self.backends = backends;
