@@ -147,7 +147,8 @@ impl Scene {
             Some(directory) => runtime.prove_with(&config, |spec| {
                 let PolicySource::BuiltIn(name) = &spec.source else { panic!("a built-in policy") };
                 let file = std::path::Path::new(&directory).join(format!("{name}.wasm"));
-                let bytes = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+                let bytes =
+                    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
                 Ok(runtime.load_bytes(&bytes).expect("a policy"))
             }),
         };

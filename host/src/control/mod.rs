@@ -4,8 +4,10 @@
 //! A reload prepares everything first (configuration, logs, policies tried, sockets bound) and then hands it
 //! over. What fails leaves everything as it was.
 
+mod checked;
+mod system;
+
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,69 +21,22 @@ use crate::backend::Backend;
 use crate::backend::health::checker::Checker;
 use crate::backend::resolve::{Names, System};
 use crate::backend::server::Server;
-use crate::config::diagnostics::{Diagnostics, Problem};
+use crate::config::Loaded;
 use crate::config::model::{self, BindAddress, Config};
-use crate::config::{self, Loaded};
 use crate::count::Count;
 use crate::listener;
 use crate::log::Logs;
 use crate::log::process::ProcessLog;
-use crate::policy::{self, BackendPolicies, Proven};
+use crate::policy::{self, BackendPolicies};
 use crate::worker::{self, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Process, Tune};
+
+pub(crate) use checked::{Checked, Origin, check};
 
 /// How long the last log lines may take at the end.
 const LOG_SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// How long a configuration waits for its servers' names before it serves.
 const NAMES_WAIT: Duration = Duration::from_secs(1);
-
-/// Where the configuration comes from.
-#[derive(Debug, Clone)]
-pub(crate) enum Origin {
-    /// A file, read again for each reload.
-    File(PathBuf),
-    /// A text in memory, by this name.
-    Text(&'static str, String),
-}
-
-impl Origin {
-    fn load(&self) -> Result<Loaded, Diagnostics> {
-        match self {
-            Origin::File(path) => config::load(path),
-            Origin::Text(name, text) => config::parse(text, name),
-        }
-    }
-}
-
-/// A configuration that can run: read, resolved, its policies tried.
-pub(crate) struct Checked {
-    /// The configuration.
-    pub(crate) loaded: Loaded,
-    pub(crate) policies: Vec<Proven>,
-}
-
-/// Reads a configuration and tries its policies.
-///
-/// # Errors
-/// Everything that is wrong with it, as text for people.
-pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checked, Diagnostics> {
-    let loaded = origin.load()?;
-    let mut diagnostics = Diagnostics::new(loaded.source.clone());
-    let mut policies = Vec::new();
-    for backend in &loaded.config.backends {
-        match runtime.prove(backend) {
-            Ok(proven) => policies.push(proven),
-            Err(problems) => problems.into_iter().for_each(|problem| {
-                let found = Problem::error(problem.span, problem.message);
-                diagnostics.push(match problem.help {
-                    Some(help) => found.help(help),
-                    None => found,
-                });
-            }),
-        }
-    }
-    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { loaded, policies }) }
-}
 
 /// Runs until it is told to end; `ready` is called once, with the bound addresses, when all of them listen.
 ///
@@ -93,7 +48,7 @@ pub(crate) fn run(
     checked: Checked,
     ready: impl FnOnce(&[String]),
 ) -> anyhow::Result<()> {
-    raise_file_limit();
+    system::raise_file_limit();
     let main = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let ended = tokio::task::LocalSet::new().block_on(&main, async {
         let mut control = Control::start(origin, runtime, &checked)?;
@@ -101,45 +56,12 @@ pub(crate) fn run(
         let names = control.names();
         tracing::info!(addresses = %names.join(", "), "ready");
         ready(&names);
-        notify_systemd();
+        system::notify_systemd();
         control.serve_signals().await
     });
     // A look-up that hangs in the system's resolver is nobody's to wait for any more.
     main.shutdown_background();
     ended
-}
-
-/// The soft limit on open files is what old programs need; the hard one is what this one may have.
-fn raise_file_limit() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: both calls only read or write the structure that they are given.
-    let raised = unsafe {
-        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && {
-            limit.rlim_cur = limit.rlim_max;
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0
-        }
-    };
-    if !raised {
-        tracing::debug!("the limit on open files stays as it is");
-    }
-}
-
-/// Tells systemd that the service is up (`sd_notify(3)`), where it asked to be told.
-fn notify_systemd() {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let sent = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
-        match path.as_encoded_bytes().strip_prefix(b"@") {
-            Some(name) => {
-                use std::os::linux::net::SocketAddrExt;
-                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-                socket.send_to_addr(b"READY=1\n", &address)
-            }
-            None => socket.send_to(b"READY=1\n", Path::new(&path)),
-        }
-    });
-    if let Err(error) = sent {
-        tracing::warn!(%error, "cannot tell systemd that the service is up");
-    }
 }
 
 struct Control {

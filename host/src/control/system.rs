@@ -1,0 +1,36 @@
+//! What the process asks of, and tells, the system that it runs on.
+
+use std::path::Path;
+
+/// The soft limit on open files is what old programs need; the hard one is what this one may have.
+pub(super) fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls only read or write the structure that they are given.
+    let raised = unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0
+        }
+    };
+    if !raised {
+        tracing::debug!("the limit on open files stays as it is");
+    }
+}
+
+/// Tells systemd that the service is up (`sd_notify(3)`), where it asked to be told.
+pub(super) fn notify_systemd() {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let sent = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
+        match path.as_encoded_bytes().strip_prefix(b"@") {
+            Some(name) => {
+                use std::os::linux::net::SocketAddrExt;
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+                socket.send_to_addr(b"READY=1\n", &address)
+            }
+            None => socket.send_to(b"READY=1\n", Path::new(&path)),
+        }
+    });
+    if let Err(error) = sent {
+        tracing::warn!(%error, "cannot tell systemd that the service is up");
+    }
+}
