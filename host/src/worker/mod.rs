@@ -4,13 +4,14 @@
 //! A worker serves one [`Generation`] of the configuration at a time. A reload hands it the next; exchanges
 //! under way end under the one that they began with.
 
+mod door;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -20,13 +21,13 @@ use tokio::time::Instant;
 
 use crate::backend::Backend;
 use crate::config::model::{self, BindAddress};
-use crate::connection;
 use crate::count::Count;
 use crate::listener::{ListenSocket, Listener};
 use crate::log::{Record, TargetSet, WorkerLog};
 use crate::policy::{Balancer, Persistence};
-use crate::stream::Stream;
 use crate::upstream::Pool;
+
+pub(crate) use door::Doorway;
 
 /// A head leaves this much of a buffer free, for what is added on its way. As in HAProxy (tune.maxrewrite).
 const MAX_REWRITE: usize = 1024;
@@ -34,9 +35,6 @@ const MAX_REWRITE: usize = 1024;
 const LOG_DELAY: Duration = Duration::from_millis(20);
 /// How often idle connections to servers are looked at.
 const PURGE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long accepting rests after the system refused for want of something, such as file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// What all workers share.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -119,20 +117,6 @@ impl Tune {
     }
 }
 
-/// A door to a frontend: a listening address, which may lead to another frontend after a reload, or to none.
-pub(crate) struct Doorway {
-    frontend: Cell<Option<usize>>,
-    connections: Arc<Count>,
-    closed: Notify,
-}
-
-impl Doorway {
-    /// The frontend's index in the present generation.
-    pub(crate) fn frontend(&self) -> Option<usize> {
-        self.frontend.get()
-    }
-}
-
 /// What a worker is told.
 pub(crate) enum Command {
     /// Serve this configuration from now on.
@@ -177,7 +161,7 @@ pub(crate) struct Worker {
     log: RefCell<WorkerLog>,
     log_pending: Notify,
     draining: Cell<bool>,
-    /// The connections' tasks, to be woken when they are to look whether they should go on.
+    /// The tasks of connections and doors, to be woken when they are to look whether they should go on.
     tasks: RefCell<HashMap<u64, Waker>>,
     next_task: Cell<u64>,
     idle: Notify,
@@ -249,9 +233,7 @@ async fn command_loop(worker: Rc<Worker>, mut commands: UnboundedReceiver<Comman
             Some(Command::Serve(plan)) => serve(&worker, &mut doors, *plan),
             Some(Command::Drain) => {
                 worker.draining.set(true);
-                for (_, door) in doors.drain() {
-                    door.closed.notify_one();
-                }
+                doors.drain().for_each(|(_, door)| door.shut());
                 let generation = worker.generation();
                 for pool in generation.backends.iter().flat_map(|backend| &backend.pools) {
                     pool.borrow_mut().clear();
@@ -264,7 +246,7 @@ async fn command_loop(worker: Rc<Worker>, mut commands: UnboundedReceiver<Comman
     worker.log.borrow_mut().flush();
 }
 
-/// Ready when no connection is left.
+/// Ready when no connection is left, and nobody stands before a door.
 async fn all_done(worker: &Worker) {
     while !worker.tasks.borrow().is_empty() {
         worker.idle.notified().await;
@@ -278,15 +260,11 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
     for door in plan.doors {
         let doorway = match (door.socket, doors.remove(&door.address)) {
             (None, Some(doorway)) => {
-                doorway.frontend.set(Some(door.frontend));
+                doorway.lead_to(door.frontend);
                 doorway
             }
             (Some(socket), _) => {
-                let doorway = Rc::new(Doorway {
-                    frontend: Cell::new(Some(door.frontend)),
-                    connections: door.connections,
-                    closed: Notify::new(),
-                });
+                let doorway = Doorway::new(door.frontend, door.connections);
                 arrivals.push((socket, doorway.clone()));
                 doorway
             }
@@ -295,8 +273,7 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
         open.insert(door.address, doorway);
     }
     for (_, gone) in std::mem::replace(doors, open) {
-        gone.frontend.set(None);
-        gone.closed.notify_one();
+        gone.wall_up();
     }
     let backends = plan.backends.into_iter().map(|backend| BackendSeat {
         pools: backend.shared.servers.iter().map(|_| RefCell::default()).collect(),
@@ -309,7 +286,7 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
     hand_over_pools(&old, &worker.generation());
     for (socket, doorway) in arrivals {
         match Listener::new(socket) {
-            Ok(listener) => drop(tokio::task::spawn_local(accept(worker.clone(), listener, doorway))),
+            Ok(listener) => drop(tokio::task::spawn_local(door::accept(worker.clone(), listener, doorway))),
             Err(error) => tracing::error!(%error, "a worker cannot listen"),
         }
     }
@@ -330,115 +307,6 @@ fn hand_over_pools(old: &Generation, new: &Generation) {
             if let Some(before) = before {
                 pool.swap(before);
             }
-        }
-    }
-}
-
-/// Lets clients in, as long as the bounds allow; past them they wait in the kernel's queue.
-async fn accept(worker: Rc<Worker>, listener: Listener, doorway: Rc<Doorway>) {
-    loop {
-        let waited = tokio::select! {
-            waited = listener.wait() => waited,
-            () = doorway.closed.notified() => break,
-        };
-        let places = tokio::select! {
-            places = Places::take(&worker, &doorway) => places,
-            () = doorway.closed.notified() => break,
-        };
-        let Some(places) = places else { return };
-        match waited.and_then(|()| listener.accept()) {
-            Ok(Some((stream, peer))) => admit(&worker, &doorway, places, stream, peer),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    // Who stands in the kernel's queue when the process is told to end is still served.
-    while worker.is_draining() {
-        let Some(places) = Places::take(&worker, &doorway).await else { return };
-        let Ok(Some((stream, peer))) = listener.accept() else { return };
-        admit(&worker, &doorway, places, stream, peer);
-    }
-}
-
-/// Starts a connection's task.
-fn admit(
-    worker: &Rc<Worker>,
-    doorway: &Rc<Doorway>,
-    places: Places,
-    stream: Stream,
-    peer: Option<SocketAddr>,
-) {
-    let id = worker.next_task.replace(worker.next_task.get() + 1);
-    worker.tasks.borrow_mut().insert(id, Waker::noop().clone());
-    let task = Task { worker: worker.clone(), id, _places: places };
-    tokio::task::spawn_local(task.run(connection::serve(worker.clone(), doorway.clone(), stream, peer)));
-}
-
-/// A connection's places under the bounds of its process, frontend and listener.
-struct Places(Vec<Arc<Count>>);
-
-impl Places {
-    /// Takes a place under each bound, all at once: whoever waits for one holds none. `None` where the door
-    /// leads nowhere any more.
-    async fn take(worker: &Worker, doorway: &Doorway) -> Option<Places> {
-        let generation = worker.generation();
-        let frontend = generation.frontends.get(doorway.frontend()?)?;
-        let counts = [&doorway.connections, &frontend.shared.connections, &worker.process.connections];
-        loop {
-            let mut places = Places(Vec::with_capacity(counts.len()));
-            let full = counts.iter().find(|count| {
-                let entered = count.try_enter();
-                if entered {
-                    places.0.push(Arc::clone(count));
-                }
-                !entered
-            });
-            match full {
-                None => return Some(places),
-                Some(full) => {
-                    drop(places);
-                    full.has_room().await;
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Places {
-    fn drop(&mut self) {
-        for count in &self.0 {
-            count.leave();
-        }
-    }
-}
-
-/// A connection's task: counted, and known to the worker while it runs.
-struct Task {
-    worker: Rc<Worker>,
-    id: u64,
-    _places: Places,
-}
-
-impl Task {
-    async fn run(self, connection: impl Future<Output = ()>) {
-        std::future::poll_fn(|context| {
-            self.worker.tasks.borrow_mut().insert(self.id, context.waker().clone());
-            Poll::Ready(())
-        })
-        .await;
-        connection.await;
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        let mut tasks = self.worker.tasks.borrow_mut();
-        tasks.remove(&self.id);
-        if tasks.is_empty() {
-            self.worker.idle.notify_one();
         }
     }
 }

@@ -1,0 +1,169 @@
+//! A worker's doors: where clients are let in, as far as the bounds allow, and counted while they stay.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::Worker;
+use crate::connection;
+use crate::count::Count;
+use crate::listener::Listener;
+use crate::stream::Stream;
+
+/// How long accepting rests after the system refused for want of something, such as file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A door to a frontend: a listening address, which may lead to another frontend after a reload, or to none.
+pub(crate) struct Doorway {
+    frontend: Cell<Option<usize>>,
+    connections: Arc<Count>,
+    closed: Notify,
+}
+
+impl Doorway {
+    /// A door to the frontend of this index, whose clients are counted there.
+    pub(super) fn new(frontend: usize, connections: Arc<Count>) -> Rc<Doorway> {
+        Rc::new(Doorway { frontend: Cell::new(Some(frontend)), connections, closed: Notify::new() })
+    }
+
+    /// From now on it leads to another frontend.
+    pub(super) fn lead_to(&self, frontend: usize) {
+        self.frontend.set(Some(frontend));
+    }
+
+    /// Nobody is let in any more; who is in may end the exchange at hand.
+    pub(super) fn shut(&self) {
+        self.closed.notify_one();
+    }
+
+    /// As [`Doorway::shut`], and it leads nowhere any more.
+    pub(super) fn wall_up(&self) {
+        self.frontend.set(None);
+        self.shut();
+    }
+
+    /// The frontend's index in the present generation.
+    pub(crate) fn frontend(&self) -> Option<usize> {
+        self.frontend.get()
+    }
+}
+
+/// Lets clients in, as long as the bounds allow; past them they wait in the kernel's queue.
+pub(super) async fn accept(worker: Rc<Worker>, listener: Listener, doorway: Rc<Doorway>) {
+    // While it is at work, a worker that drains is not done: somebody may still stand before the door.
+    let _task = Task::new(&worker, None);
+    loop {
+        let waited = tokio::select! {
+            waited = listener.wait() => waited,
+            () = doorway.closed.notified() => break,
+        };
+        let places = tokio::select! {
+            places = Places::take(&worker, &doorway) => places,
+            () = doorway.closed.notified() => break,
+        };
+        let Some(places) = places else { return };
+        match waited.and_then(|()| listener.accept()) {
+            Ok(Some((stream, peer))) => admit(&worker, &doorway, places, stream, peer),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // Who stands in the kernel's queue when the process is told to end is still served.
+    while worker.is_draining() {
+        let Some(places) = Places::take(&worker, &doorway).await else { return };
+        let Ok(Some((stream, peer))) = listener.accept() else { return };
+        admit(&worker, &doorway, places, stream, peer);
+    }
+}
+
+/// Starts a connection's task.
+fn admit(
+    worker: &Rc<Worker>,
+    doorway: &Rc<Doorway>,
+    places: Places,
+    stream: Stream,
+    peer: Option<SocketAddr>,
+) {
+    let task = Task::new(worker, Some(places));
+    tokio::task::spawn_local(task.run(connection::serve(worker.clone(), doorway.clone(), stream, peer)));
+}
+
+/// A connection's places under the bounds of its process, frontend and listener.
+struct Places(Vec<Arc<Count>>);
+
+impl Places {
+    /// Takes a place under each bound, all at once: whoever waits for one holds none. `None` where the door
+    /// leads nowhere any more.
+    async fn take(worker: &Worker, doorway: &Doorway) -> Option<Places> {
+        let generation = worker.generation();
+        let frontend = generation.frontends.get(doorway.frontend()?)?;
+        let counts = [&doorway.connections, &frontend.shared.connections, &worker.process.connections];
+        loop {
+            let mut places = Places(Vec::with_capacity(counts.len()));
+            let full = counts.iter().find(|count| {
+                let entered = count.try_enter();
+                if entered {
+                    places.0.push(Arc::clone(count));
+                }
+                !entered
+            });
+            match full {
+                None => return Some(places),
+                Some(full) => {
+                    drop(places);
+                    full.has_room().await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        for count in &self.0 {
+            count.leave();
+        }
+    }
+}
+
+/// A task that a draining worker waits for: known to it, and with its places, while it runs.
+struct Task {
+    worker: Rc<Worker>,
+    id: u64,
+    _places: Option<Places>,
+}
+
+impl Task {
+    fn new(worker: &Rc<Worker>, places: Option<Places>) -> Task {
+        let id = worker.next_task.replace(worker.next_task.get() + 1);
+        worker.tasks.borrow_mut().insert(id, Waker::noop().clone());
+        Task { worker: worker.clone(), id, _places: places }
+    }
+
+    async fn run(self, connection: impl Future<Output = ()>) {
+        std::future::poll_fn(|context| {
+            self.worker.tasks.borrow_mut().insert(self.id, context.waker().clone());
+            Poll::Ready(())
+        })
+        .await;
+        connection.await;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let mut tasks = self.worker.tasks.borrow_mut();
+        tasks.remove(&self.id);
+        if tasks.is_empty() {
+            self.worker.idle.notify_one();
+        }
+    }
+}
