@@ -6,6 +6,7 @@
 
 mod checked;
 mod system;
+mod tally;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -76,6 +77,7 @@ struct Control {
     doors: HashMap<BindAddress, OpenDoor>,
     frontends: Vec<Arc<Frontend>>,
     backends: Vec<Arc<Backend>>,
+    policies: Vec<BackendPolicies>,
     nbthread: usize,
     hard_stop_after: Option<Duration>,
 }
@@ -119,6 +121,7 @@ impl Control {
             doors: HashMap::new(),
             frontends: Vec::new(),
             backends: Vec::new(),
+            policies: Vec::new(),
             nbthread: config.global.nbthread,
             hard_stop_after: config.global.hard_stop_after,
         })
@@ -172,6 +175,7 @@ impl Control {
         self.doors = doors;
         self.frontends = frontends;
         self.backends = backends;
+        tally::log(&std::mem::replace(&mut self.policies, opened));
         self.hard_stop_after = config.global.hard_stop_after;
         if config.global.nbthread != self.nbthread {
             tracing::warn!(
@@ -246,12 +250,14 @@ impl Control {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut reopen = signal(SignalKind::user_defined1())?;
+        let mut report = signal(SignalKind::user_defined2())?;
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = hangup.recv() => self.reload().await,
                 _ = reopen.recv() => self.logs.reopen(),
+                _ = report.recv() => tally::log(&self.policies),
             }
         }
         self.drain(&mut terminate, &mut interrupt).await;
@@ -315,6 +321,7 @@ impl Control {
             }
             let _ = ended.await;
         }
+        tally::log(&self.policies);
         tracing::info!("ended");
         self.process_log.to_stderr();
         self.logs.shutdown(LOG_SHUTDOWN);
