@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::buffer::Buffer;
 use crate::exchange::{Exchange, Next};
 use crate::failure::{self, Failure, Page};
-use crate::http::head::{RequestHead, ResponseHead};
+use crate::http::head::{self, RequestHead, ResponseHead};
 use crate::http::parse;
 use crate::log::record::Record;
 use crate::stream::Stream;
@@ -191,7 +191,7 @@ impl Client {
     /// Reads on until the head is whole.
     async fn whole_head(&mut self, worker: &Worker) -> Result<(), Failure> {
         let tune = worker.tune;
-        let head = exclusive(&mut self.request);
+        let head = head::exclusive(&mut self.request);
         head.client_port = self.peer.map_or(0, |peer| peer.port());
         let (buffer, timer) = (&mut self.buffer, &mut self.timer);
         let (mut reader, _) = self.stream.split();
@@ -301,14 +301,6 @@ impl Client {
         };
         let _ = self.timer.limit(drained).await;
     }
-}
-
-/// The request's head, to be filled anew; see [`crate::exchange`] for who may hold it meanwhile.
-fn exclusive(head: &mut Arc<RequestHead>) -> &mut RequestHead {
-    if Arc::get_mut(head).is_none() {
-        *head = Arc::default();
-    }
-    Arc::get_mut(head).expect("a head that nobody else holds")
 }
 
 fn now_twice() -> (Instant, SystemTime) {

@@ -3,7 +3,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use crate::backend::queue::{Binding, Place, Slot};
 use crate::buffer::Buffer;
 use crate::connection::Client;
 use crate::failure::{Failure, Retry};
-use crate::http::head::ResponseHead;
+use crate::http::head;
 use crate::http::parse;
 use crate::policy::{Outcome, Verdict};
 use crate::stream::Stream;
@@ -214,7 +213,7 @@ impl Exchange<'_> {
         let timeout = self.backend.shared.config.timeout.server;
         let tune = self.worker.tune;
         let Client { stream: client, buffer, timer, request, response, .. } = &mut *self.client;
-        let response = exclusive(response);
+        let response = head::exclusive(response);
         let (upload, to_head) = (&mut self.upload, request.method() == b"HEAD");
         let (mut from_client, _) = client.split();
         let (mut from_server, mut to_server) = stream.split();
@@ -274,15 +273,6 @@ impl Exchange<'_> {
         }
         Ok(())
     }
-}
-
-/// The response's head, to be filled anew. A policy has it for the length of a call only; were it held
-/// longer, a new one would take its place.
-pub(super) fn exclusive(head: &mut Arc<ResponseHead>) -> &mut ResponseHead {
-    if Arc::get_mut(head).is_none() {
-        *head = Arc::default();
-    }
-    Arc::get_mut(head).expect("a head that nobody else holds")
 }
 
 fn connect_failure(error: &io::Error) -> Failure {

@@ -6,6 +6,7 @@
 //! a head is decided in [`super::parse`].
 
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A place in a head's bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -117,7 +118,7 @@ pub enum Framing {
 }
 
 /// The bytes and header lines that both kinds of head have.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Lines {
     pub(super) bytes: Vec<u8>,
     pub(super) lines: Vec<Line>,
@@ -158,7 +159,7 @@ impl Lines {
 }
 
 /// A request's head.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RequestHead {
     pub(super) lines: Lines,
     pub(super) method: Slice,
@@ -252,7 +253,7 @@ impl RequestHead {
 }
 
 /// A response's head.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ResponseHead {
     pub(super) lines: Lines,
     pub(super) reason: Slice,
@@ -278,4 +279,14 @@ impl ResponseHead {
     pub fn reason(&self) -> &[u8] {
         self.lines.slice(self.reason)
     }
+}
+
+/// A head to be filled anew. Others hold it for the length of a policy's call or of an exchange only; were it
+/// held longer, an empty one would take its place.
+pub fn exclusive<Head: Clone + Default>(head: &mut Arc<Head>) -> &mut Head {
+    if Arc::get_mut(head).is_none() {
+        *head = Arc::default();
+    }
+    // Nobody else holds it by now, so that it is never cloned.
+    Arc::make_mut(head)
 }
