@@ -219,8 +219,11 @@ mod tests {
 
     use super::*;
 
-    /// Feeds `wire` in steps of `step` bytes; answers the body, the trailers and what is left over.
-    fn decode(framing: Framing, wire: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>), Malformed> {
+    /// The body, the trailers and what is left over.
+    type Decoded = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+    /// Feeds `wire` in steps of `step` bytes.
+    fn decode(framing: Framing, wire: &[u8], step: usize) -> Result<Decoded, Malformed> {
         let mut decoder = Decoder::new(framing);
         let (mut body, mut held, mut fed) = (Vec::new(), Vec::new(), 0);
         loop {

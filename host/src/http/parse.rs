@@ -119,7 +119,8 @@ fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
     for (_, value, known) in head.lines.iter() {
         match known {
             Known::ContentLength => {
-                if length.replace(content_length(value)?).is_some() {
+                let earlier = length.replace(content_length(value)?);
+                if earlier.is_some() {
                     return Err(Malformed("more than one Content-Length"));
                 }
             }
