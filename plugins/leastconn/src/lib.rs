@@ -2,7 +2,7 @@
 //!
 //! The lowest (in flight + 1) / weight goes first, and servers with nothing in flight before all others, as in
 //! HAProxy; equals take turns by the pick's sequence number. The loads are the host's, counted over all workers,
-//! so that every instance sees the same.
+//! so that every instance sees the same. A retry does not go back to the server that failed while there is another.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -54,7 +54,7 @@ impl balancer::Guest for LeastConn {
 
     fn pick(arrival: Arrival) -> Option<u32> {
         let loads = candidates::loads();
-        SCAN.with(|scan| scan.pick(loads, arrival.sequence))
+        SCAN.with(|scan| scan.pick(loads, arrival.sequence, arrival.failed))
     }
 }
 

@@ -47,10 +47,14 @@ impl Scan {
         }
     }
 
-    /// The candidate to pick: of those with the lowest key, the one whose turn `sequence` is. `None` without loads.
-    pub fn pick(&mut self, loads: Vec<u32>, sequence: u64) -> Option<u32> {
+    /// The candidate to pick: of those with the lowest key, the one whose turn `sequence` is; the one that `failed`
+    /// comes after all others. `None` without loads.
+    pub fn pick(&mut self, loads: Vec<u32>, sequence: u64, failed: Option<u32>) -> Option<u32> {
         let mut keys = loads;
         weigh(&mut keys, &self.weights);
+        if let Some(key) = failed.and_then(|failed| keys.get_mut(failed as usize)) {
+            *key = u32::MAX;
+        }
         let lowest = lowest(&keys);
         self.counts.clear();
         self.counts.extend(keys.chunks(CHUNK).map(|chunk| ties(chunk, lowest)));
@@ -97,7 +101,7 @@ mod tests {
     fn picks(weights: &[u32], loads: &[u32], sequences: core::ops::Range<u64>) -> Vec<u32> {
         let mut scan = Scan::new();
         scan.update(weights.iter().copied());
-        sequences.map(|sequence| scan.pick(loads.to_vec(), sequence).expect("a candidate")).collect()
+        sequences.map(|sequence| scan.pick(loads.to_vec(), sequence, None).expect("a candidate")).collect()
     }
 
     #[test]
@@ -117,6 +121,14 @@ mod tests {
     }
 
     #[test]
+    fn the_one_that_failed_comes_last() {
+        let mut scan = Scan::new();
+        assert_eq!(scan.pick([0, 5, 9].into(), 0, Some(0)), Some(1));
+        assert_eq!(scan.pick([4].into(), 0, Some(0)), Some(0));
+        assert_eq!(scan.pick([4, 4].into(), 0, Some(7)), Some(0));
+    }
+
+    #[test]
     fn thirds_tie_with_wholes() {
         // (5 + 1) / 3 = (1 + 1) / 1
         assert_eq!(picks(&[3, 1], &[5, 1], 0..4), [0, 1, 0, 1]);
@@ -125,9 +137,9 @@ mod tests {
     #[test]
     fn without_loads_nobody_is_picked() {
         let mut scan = Scan::new();
-        assert_eq!(scan.pick(Vec::new(), 7), None);
+        assert_eq!(scan.pick(Vec::new(), 7, None), None);
         scan.update([1, 2].into_iter());
-        assert_eq!(scan.pick(Vec::new(), 7), None);
+        assert_eq!(scan.pick(Vec::new(), 7, Some(0)), None);
     }
 
     /// `a` before `b`, in whole numbers: what the keys are to agree with.
@@ -149,7 +161,7 @@ mod tests {
             let expected = equals[(sequence % equals.len() as u64) as usize];
             let mut scan = Scan::new();
             scan.update(weights.into_iter());
-            prop_assert_eq!(scan.pick(loads, sequence), Some(expected));
+            prop_assert_eq!(scan.pick(loads, sequence, None), Some(expected));
         }
 
         #[test]
@@ -157,7 +169,7 @@ mod tests {
             let mut scan = Scan::new();
             scan.update(weights.into_iter());
             let places = loads.len() as u32;
-            prop_assert!(scan.pick(loads, 3).is_some_and(|place| place < places));
+            prop_assert!(scan.pick(loads, 3, Some(1)).is_some_and(|place| place < places));
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The order is HAProxy's: servers of equal weight strictly in the order of the configuration, mixed weights
 //! spread out. It is a schedule indexed by the pick's sequence number, and so the same on any number of workers,
-//! instances and balancers. See [`schedule`] for the rule and for where it is exact while HAProxy is not.
+//! instances and balancers. See [`schedule`] for the rule and for where it is exact while HAProxy is not. A retry does not go back
+//! to the server that failed while there is another.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -14,7 +15,7 @@ use bindings::exports::lb::policy::{
     balancer::{self, Arrival, Candidate},
     setup::{self, Description, Refusal, Server, Value},
 };
-use lb_policy_guest::Single;
+use lb_policy_guest::{Single, place};
 
 #[allow(warnings, clippy::all)]
 #[path = "../../guest/bindings/balancing.rs"]
@@ -51,10 +52,7 @@ impl balancer::Guest for RoundRobin {
     }
 
     fn pick(arrival: Arrival) -> Option<u32> {
-        SCHEDULE.with(|schedule| {
-            let turn = arrival.sequence.checked_rem(schedule.len() as u64)?;
-            schedule.get(turn as usize).copied()
-        })
+        SCHEDULE.with(|schedule| place(schedule, arrival.sequence, arrival.failed))
     }
 }
 

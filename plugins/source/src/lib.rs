@@ -2,7 +2,8 @@
 //! their weights do not change.
 //!
 //! Each address goes where HAProxy sends it with `balance source` and the default `hash-type map-based`: see
-//! [`map`]. There is no state but the map, so every worker and every balancer of a fleet agrees.
+//! [`map`]. There is no state but the map, so every worker and every balancer of a fleet agrees. A retry does not go
+//! back to the server that failed while there is another.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -14,7 +15,7 @@ use bindings::exports::lb::policy::{
     balancer::{self, Arrival, Candidate},
     setup::{self, Description, Refusal, Server, Value},
 };
-use lb_policy_guest::Single;
+use lb_policy_guest::{Single, place};
 
 #[allow(warnings, clippy::all)]
 #[path = "../../guest/bindings/balancing.rs"]
@@ -52,10 +53,7 @@ impl balancer::Guest for Source {
 
     fn pick(arrival: Arrival) -> Option<u32> {
         let hash = map::hash(&arrival.client);
-        MAP.with(|map| {
-            let place = hash.checked_rem(map.len() as u32)?;
-            map.get(place as usize).copied()
-        })
+        MAP.with(|map| place(map, hash.into(), arrival.failed))
     }
 }
 
