@@ -144,12 +144,10 @@ impl<'a> Exchange<'a> {
             persistence.as_ref().map(|persistence| (persistence.key(), &self.affinity.key, self.key_number));
         let changes = request::Changes {
             key,
-            forwardfor: self.frontend.shared.config.forwardfor.as_ref().or(self
-                .backend
-                .shared
-                .config
-                .forwardfor
-                .as_ref()),
+            forwardfor: [
+                self.frontend.shared.config.forwardfor.as_ref(),
+                self.backend.shared.config.forwardfor.as_ref(),
+            ],
             client: self.client.peer.map(|peer| peer.ip()),
         };
         request::write(&self.client.request, &changes, self.upload.pending_mut());

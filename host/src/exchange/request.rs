@@ -14,8 +14,8 @@ pub(super) struct Changes<'a> {
     /// Where persistence has its key, and what becomes of it: `Remove` cuts out every key of the name, `Replace`
     /// changes the one that was recalled, by its number among them.
     pub(super) key: Option<(&'a Key, &'a KeyEdit, usize)>,
-    /// Whether, and how, the server is told the client's address.
-    pub(super) forwardfor: Option<&'a ForwardFor>,
+    /// Whether, and how, the server is told the client's address: as the frontend says, and as the backend.
+    pub(super) forwardfor: [Option<&'a ForwardFor>; 2],
     /// The client's address; `None` on a Unix socket.
     pub(super) client: Option<IpAddr>,
 }
@@ -34,7 +34,7 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
     out.extend_from_slice(if head.version == Version::Http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
     for (name, value, known) in head.lines().iter() {
         match known {
-            Known::Connection if head.upgrade => out.extend_from_slice(b"connection: Upgrade\r\n"),
+            Known::Connection if head.upgrade => write_upgrade(value, out),
             Known::Upgrade if !head.upgrade => {}
             Known::Connection | Known::KeepAlive | Known::ProxyConnection => {}
             Known::Te => {
@@ -68,13 +68,20 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
             },
         }
     }
-    if let (Some(forwardfor), Some(client)) = (changes.forwardfor, changes.client) {
-        write_forwardfor(head, forwardfor, client, out);
+    if let Some(client) = changes.client {
+        write_forwardfor(head, changes.forwardfor, client, out);
     }
     if head.version == Version::Http10 {
         out.extend_from_slice(b"connection: keep-alive\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the Connection line of an upgrade: of the client's, the token that asks for it, as it is spelt.
+pub(super) fn write_upgrade(value: &[u8], out: &mut Vec<u8>) {
+    if let Some(token) = tokens(value).find(|token| token.eq_ignore_ascii_case(b"upgrade")) {
+        write_line(b"connection", token, out);
+    }
 }
 
 /// Writes a header line, its name in lower case.
@@ -87,8 +94,7 @@ pub(super) fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a Cookie line with the key's cookies changed; no line at all where nothing is left. What stands around
-/// a cookie that is cut out is joined as HAProxy joins it, by one separator and one space.
+/// Writes a Cookie line with the key's cookies changed; no line at all where nothing is left.
 fn write_cookies(
     line: &[u8],
     cookie: &[u8],
@@ -100,38 +106,27 @@ fn write_cookies(
     let start = out.len();
     out.extend_from_slice(b"cookie: ");
     let from = out.len();
-    let mut at = 0;
-    for pair in cookies::pairs(line).filter(|pair| pair.name == cookie) {
-        let ours = *before == number;
-        *before += 1;
-        match edit {
-            KeyEdit::Replace(new) if ours => {
-                out.extend_from_slice(&line[at..pair.start]);
+    let count = cookies::pairs(line).filter(|pair| pair.name == cookie).count();
+    match edit {
+        KeyEdit::Remove if count > 0 => cookies::cut(line, cookie, out),
+        KeyEdit::Replace(new) => {
+            // The one that was recalled, where it is in this line.
+            let pair = number.checked_sub(*before).and_then(|number| {
+                cookies::pairs(line).filter(|pair| pair.name == cookie).nth(number)
+            });
+            let (head, tail) = pair.map_or((line, &[][..]), |pair| (&line[..pair.start], &line[pair.end..]));
+            out.extend_from_slice(head);
+            if pair.is_some() {
                 out.extend_from_slice(cookie);
                 out.push(b'=');
                 out.extend_from_slice(new.as_bytes());
-                at = pair.end;
             }
-            KeyEdit::Remove => {
-                out.extend_from_slice(line[at..pair.start].trim_ascii());
-                let behind = line[pair.end..].trim_ascii_start();
-                let separated = matches!(behind.first(), Some(b';' | b','));
-                at = line.len() - if separated { behind[1..].trim_ascii_start().len() } else { behind.len() };
-                let last = at == line.len();
-                while out.len() > from
-                    && (out.ends_with(b" ") || (last && matches!(out.last(), Some(b';' | b','))))
-                {
-                    out.pop();
-                }
-                if !last && out.len() > from {
-                    out.push(b' ');
-                }
-            }
-            _ => {}
+            out.extend_from_slice(tail);
         }
+        _ => out.extend_from_slice(line),
     }
-    out.extend_from_slice(&line[at..]);
-    if out.len() == from {
+    *before += count;
+    if out.len() == from && count > 0 {
         out.truncate(start);
     } else {
         out.extend_from_slice(b"\r\n");
@@ -163,13 +158,23 @@ fn write_query(target: &[u8], name: &[u8], edit: &KeyEdit, out: &mut Vec<u8>) {
     }
 }
 
-fn write_forwardfor(head: &RequestHead, forwardfor: &ForwardFor, client: IpAddr, out: &mut Vec<u8>) {
-    if forwardfor.except.iter().any(|network| contains(network, client))
-        || (forwardfor.if_none && head.lines().header(forwardfor.header.as_bytes()).is_some())
+/// Writes one line, whoever of frontend and backend wants it. Where both do, the backend names the header, the
+/// exceptions of both count, and it is left out for one that is there only if both say so.
+fn write_forwardfor(
+    head: &RequestHead,
+    forwardfor: [Option<&ForwardFor>; 2],
+    client: IpAddr,
+    out: &mut Vec<u8>,
+) {
+    let mut wanted = forwardfor.into_iter().flatten();
+    let Some(last) = wanted.clone().last() else { return };
+    let header = last.header.as_bytes();
+    if wanted.clone().any(|one| one.except.iter().any(|network| contains(network, client)))
+        || (wanted.all(|one| one.if_none) && head.lines().header(header).is_some())
     {
         return;
     }
-    out.extend_from_slice(forwardfor.header.as_bytes());
+    out.extend_from_slice(header);
     out.extend_from_slice(b": ");
     write_address(client, out);
     out.extend_from_slice(b"\r\n");
@@ -220,7 +225,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const PLAIN: Changes<'static> = Changes { key: None, forwardfor: None, client: None };
+    const PLAIN: Changes<'static> = Changes { key: None, forwardfor: [None; 2], client: None };
 
     fn with_cookie(line: &str, edit: KeyEdit) -> String {
         let key = Key::Cookie("SERVER".into());
@@ -241,8 +246,11 @@ mod tests {
 
     #[test]
     fn an_upgrade_goes_on_and_one_to_clear_text_http2_does_not() {
-        let text = written("GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", &PLAIN);
-        assert_eq!(text, "GET / HTTP/1.1\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n");
+        let text = written(
+            "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: keep-alive, upgrade\r\n\r\n",
+            &PLAIN,
+        );
+        assert_eq!(text, "GET / HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n");
         let text = written(
             "GET / HTTP/1.1\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n",
             &PLAIN,
@@ -270,6 +278,7 @@ mod tests {
         assert_eq!(with_cookie("b=c;d=e", KeyEdit::Remove), "cookie: b=c;d=e\r\n");
         assert_eq!(with_cookie("SERVER=a~b; d=e", KeyEdit::Replace("b".into())), "cookie: SERVER=b; d=e\r\n");
         assert_eq!(with_cookie("XSERVER=a", KeyEdit::Remove), "cookie: XSERVER=a\r\n");
+        assert_eq!(with_cookie("", KeyEdit::Remove), "cookie: \r\n");
     }
 
     #[test]
@@ -289,7 +298,8 @@ mod tests {
         let forwardfor =
             ForwardFor { except: vec![network], header: "x-forwarded-for".into(), if_none: false };
         let for_client = |client: &str, forwardfor: &ForwardFor| {
-            let changes = Changes { forwardfor: Some(forwardfor), client: client.parse().ok(), ..PLAIN };
+            let changes =
+                Changes { forwardfor: [Some(forwardfor), None], client: client.parse().ok(), ..PLAIN };
             written("GET / HTTP/1.1\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n", &changes)
         };
         let start = "GET / HTTP/1.1\r\nx-forwarded-for: 1.1.1.1\r\n";
@@ -306,6 +316,23 @@ mod tests {
             for_client("192.0.2.7", &ForwardFor { if_none: true, ..forwardfor }),
             format!("{start}\r\n")
         );
+    }
+
+    #[test]
+    fn frontend_and_backend_add_one_line_between_them() {
+        let network = |address: &str| Network { address: address.parse().unwrap(), prefix: 32 };
+        let frontend = ForwardFor { except: vec![network("10.0.0.1")], header: "x-a".into(), if_none: true };
+        let backend = ForwardFor { except: vec![network("10.0.0.2")], header: "x-b".into(), if_none: false };
+        let lines = |backend: &ForwardFor, client: &str| {
+            let both = [Some(&frontend), Some(backend)];
+            let changes = Changes { forwardfor: both, client: client.parse().ok(), ..PLAIN };
+            let text = written("GET / HTTP/1.1\r\nX-B: 1\r\n\r\n", &changes);
+            text.strip_prefix("GET / HTTP/1.1\r\nx-b: 1\r\n").unwrap().to_owned()
+        };
+        assert_eq!(lines(&backend, "10.0.0.3"), "x-b: 10.0.0.3\r\n\r\n");
+        assert_eq!(lines(&backend, "10.0.0.1"), "\r\n");
+        assert_eq!(lines(&backend, "10.0.0.2"), "\r\n");
+        assert_eq!(lines(&ForwardFor { if_none: true, ..backend }, "10.0.0.3"), "\r\n");
     }
 
     #[test]

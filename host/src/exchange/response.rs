@@ -1,8 +1,9 @@
 //! The response as the client gets it: the server's head, less what ends at this hop, with the amendment of
 //! persistence.
 
-use super::request::write_line;
+use super::request::{write_line, write_upgrade};
 use crate::http::head::{Framing, Known, RequestHead, ResponseHead, Version};
+use crate::http::parse::tokens;
 use crate::policy::{Amendment, HeaderEdit, Key, KeyEdit};
 
 /// How a response goes to the client.
@@ -29,13 +30,14 @@ pub(super) fn write(
     let (mut length_written, mut edited) = (false, false);
     for (name, value, known) in head.lines().iter() {
         match known {
-            Known::Connection if shape.switching => out.extend_from_slice(b"connection: Upgrade\r\n"),
+            Known::Connection if shape.switching => write_upgrade(value, out),
             Known::Upgrade if !shape.switching => {}
             Known::Connection | Known::KeepAlive | Known::ProxyConnection => {}
             Known::ContentLength if no_body || chunked || length_written => {}
             Known::ContentLength => {
                 length_written = true;
-                write_line(name, value, out);
+                // A list of one length over and over is that length (RFC 9110, section 8.6).
+                write_line(name, tokens(value).next().unwrap_or(value), out);
             }
             Known::TransferEncoding if no_body || shape.dechunk => {}
             _ if head.nominates && known != Known::Upgrade && head.lines().nominated(name, known) => {}
@@ -106,7 +108,8 @@ fn write_amended(
     amendment: &Amendment,
     out: &mut Vec<u8>,
 ) -> bool {
-    let is_key = !edited
+    // A key that is cut out goes with all others of its name; put in place of it is the first.
+    let is_key = !(edited && amendment.key != KeyEdit::Remove)
         && amendment.key != KeyEdit::Keep
         && match key {
             Key::Cookie(cookie) => known == Known::SetCookie && set_cookie_value(value, cookie).is_some(),
@@ -115,7 +118,10 @@ fn write_amended(
         };
     if is_key {
         match (&amendment.key, key) {
-            (KeyEdit::Replace(new), Key::Cookie(cookie)) => write_set_cookie(value, cookie, new, out),
+            (KeyEdit::Replace(new), Key::Cookie(cookie)) => {
+                let attributes = &value[memchr::memchr(b';', value).unwrap_or(value.len())..];
+                write_line(name, &[cookie.as_bytes(), b"=", new.as_bytes(), attributes].concat(), out);
+            }
             (KeyEdit::Replace(new), _) => write_line(name, new.as_bytes(), out),
             _ => {}
         }
@@ -138,17 +144,6 @@ fn set_cookie_value<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let pair = &line[..memchr::memchr(b';', line).unwrap_or(line.len())];
     let equals = memchr::memchr(b'=', pair)?;
     (pair[..equals].trim_ascii() == name.as_bytes()).then(|| pair[equals + 1..].trim_ascii())
-}
-
-/// Writes a Set-Cookie line with another value, its attributes as they were.
-fn write_set_cookie(line: &[u8], name: &str, value: &str, out: &mut Vec<u8>) {
-    let rest = &line[memchr::memchr(b';', line).unwrap_or(line.len())..];
-    out.extend_from_slice(b"set-cookie: ");
-    out.extend_from_slice(name.as_bytes());
-    out.push(b'=');
-    out.extend_from_slice(value.as_bytes());
-    out.extend_from_slice(rest);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether a shared cache may store the response: what `nocache` goes by. See the configuration manual of
@@ -182,14 +177,13 @@ struct Caching {
 
 impl Caching {
     fn read(&mut self, value: &[u8]) {
-        for token in crate::http::parse::tokens(value) {
+        for token in tokens(value) {
             let token = token.to_ascii_lowercase();
             match &token[..] {
                 b"public" => self.forbidden = false,
                 b"private" | b"no-cache" | b"no-store" | b"s-maxage=0" | b"max-age=0" => {
                     self.forbidden = true
                 }
-                b"no-cache=\"set-cookie\"" => self.forbidden = true,
                 text if text.starts_with(b"max-age=") || text.starts_with(b"s-maxage=") => self.reason = true,
                 _ => {}
             }
@@ -219,7 +213,7 @@ mod tests {
     #[test]
     fn what_ends_at_this_hop_does_not_go_on() {
         let text = "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nUpgrade: h2\r\n\
-                    Content-Length: 3\r\nContent-Length: 3\r\n\r\n";
+                    Content-Length: 3, 3\r\nContent-Length: 3\r\n\r\n";
         assert_eq!(written(text, &KEPT, None), "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n");
         let closing = Shape { keep_alive: false, ..KEPT };
         assert!(written(text, &closing, None).ends_with("content-length: 3\r\nconnection: close\r\n\r\n"));
@@ -240,8 +234,8 @@ mod tests {
     #[test]
     fn an_amendment_is_made_to_the_key_and_to_other_lines() {
         let key = Key::Cookie("S".into());
-        let text =
-            "HTTP/1.1 200 OK\r\nSet-Cookie: S=1; path=/x\r\nSet-Cookie: T=2\r\nX-A: 1\r\nX-B: 2\r\n\r\n";
+        let text = "HTTP/1.1 200 OK\r\nSet-Cookie: S=1; path=/x\r\nSet-Cookie: T=2\r\nX-A: 1\r\nX-B: 2\r\n\
+                    Set-Cookie2: S=1\r\n\r\n";
         let amendment = Amendment {
             key: KeyEdit::Replace("a~1".into()),
             headers: vec![
@@ -252,7 +246,8 @@ mod tests {
         };
         assert_eq!(
             written(text, &KEPT, Some((&key, &amendment))),
-            "HTTP/1.1 200 OK\r\nset-cookie: S=a~1; path=/x\r\nset-cookie: T=2\r\nx-c: 3\r\nx-a: 9\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nset-cookie: S=a~1; path=/x\r\nset-cookie: T=2\r\nset-cookie2: S=1\r\n\
+             x-c: 3\r\nx-a: 9\r\n\r\n"
         );
         let amendment = Amendment { key: KeyEdit::Remove, headers: vec![] };
         assert!(!written(text, &KEPT, Some((&key, &amendment))).contains("S=1"));
@@ -271,6 +266,7 @@ mod tests {
             "Cache-Control: max-age=5\r\n",
             "Expires: x\r\n",
             "Cache-Control: no-cache, public\r\nETag: x\r\n",
+            "Cache-Control: no-cache=\"set-cookie\"\r\nETag: x\r\n",
         ] {
             assert!(cacheable(lines), "{lines:?}");
         }

@@ -82,6 +82,8 @@ impl Known {
             10 if name[0] | 0x20 == b'c' => (Known::Connection, b"connection"),
             10 if name[0] | 0x20 == b's' => (Known::SetCookie, b"set-cookie"),
             10 => (Known::KeepAlive, b"keep-alive"),
+            // RFC 2965 is history, but a cookie set by its header is one all the same.
+            11 => (Known::SetCookie, b"set-cookie2"),
             13 if name[0] | 0x20 == b'l' => (Known::LastModified, b"last-modified"),
             13 => (Known::CacheControl, b"cache-control"),
             14 => (Known::ContentLength, b"content-length"),
@@ -265,6 +267,8 @@ pub struct ResponseHead {
     pub framing: Framing,
     /// Whether the server keeps the connection.
     pub keep_alive: bool,
+    /// Whether its Connection lines say that the protocol changes.
+    pub upgrade: bool,
     /// Whether its Connection lines name headers that end at this hop (RFC 9110, section 7.6.1).
     pub nominates: bool,
 }

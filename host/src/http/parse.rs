@@ -186,6 +186,7 @@ fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malf
     // HTTP/1.0 knows no chunks: who sends them all the same may mean anything by what comes behind.
     let trusted = head.framing != Framing::Close && !(chunked && head.version == Version::Http10);
     head.keep_alive = connection.keeps(head.version) && trusted;
+    head.upgrade = connection.upgrade;
     head.nominates = connection.nominates;
     Ok(())
 }
@@ -207,6 +208,9 @@ fn check_target(head: &RequestHead) -> Result<(), Malformed> {
         let agrees =
             host.is_none_or(|host| host.eq_ignore_ascii_case(target) || host.eq_ignore_ascii_case(name));
         return if agrees { Ok(()) } else { Err(Malformed("a Host line beside another authority")) };
+    }
+    if head.method() == b"PRI" {
+        return Err(Malformed("the method of HTTP/2's preface"));
     }
     if target.first() == Some(&b'/') || target == b"*" {
         return Ok(());
@@ -368,6 +372,7 @@ mod tests {
             "GET / HTTP/1.1\n",
             "GET /\u{e9} HTTP/1.1\r\n",
             "G(T / HTTP/1.1\r\n",
+            "PRI * HTTP/1.1\r\n",
         ] {
             assert!(parse(&format!("{line}Host: x\r\n\r\n")).is_err(), "{line:?} was let in");
         }

@@ -30,7 +30,7 @@ impl Persistence {
     }
 
     /// Finds the server that the key's value names. Where the policy gives no fit answer, and for a value that
-    /// is empty or no UTF-8, the key is unknown and stays as it is. A server that is named is usable.
+    /// is no UTF-8, the key is unknown and stays as it is. A server that is named is usable.
     pub fn recall(
         &mut self,
         request: &Arc<RequestHead>,
@@ -39,9 +39,7 @@ impl Persistence {
         time_ms: u64,
     ) -> Affinity {
         let unknown = Affinity { standing: Standing::Unknown, ..Affinity::default() };
-        let Some(value) = std::str::from_utf8(value).ok().filter(|value| !value.is_empty()) else {
-            return unknown;
-        };
+        let Ok(value) = std::str::from_utf8(value) else { return unknown };
         let Some(mut affinity) = self.place.recall(request, &self.key, value, client, time_ms) else {
             return unknown;
         };
