@@ -1,4 +1,4 @@
-//! After an upgrade or a CONNECT: bytes both ways, of which nothing is known, until both sides have ended.
+//! After an upgrade or a CONNECT: bytes both ways, of which nothing is known, until the server has ended.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Exchange;
 use super::attempt::Attempt;
-use super::transfer::{Halt, Transfer};
+use super::transfer::{Halt, Transfer, Waiting};
 use crate::buffer::Buffer;
 use crate::connection::Client;
 use crate::failure::Failure;
@@ -51,7 +51,9 @@ impl Exchange<'_> {
                     Poll::Pending => {}
                 }
             }
-            if up_done && down_done {
+            // A server that has ended is listened to no more by those who know HTTP; what the client has sent it
+            // until then still goes there.
+            if down_done && (up_done || upload.waiting == Waiting::Source) {
                 return Poll::Ready(Ok(()));
             }
             if std::mem::take(&mut upload.moved) | std::mem::take(&mut download.moved) {
