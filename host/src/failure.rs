@@ -130,7 +130,7 @@ impl Failure {
             ServerInvalid       => (Some(502), b"PH", Never),
             ServerTimeout       => (Some(504), b"sH", Never),
             ServerAbortsData    => (None,      b"SD", Never),
-            ServerInvalidData   => (None,      b"PD", Never),
+            ServerInvalidData   => (None,      b"SD", Never),
             ServerTimeoutData   => (None,      b"sD", Never),
             // Ours.
             Internal            => (Some(500), b"IH", Never),
@@ -276,7 +276,7 @@ mod tests {
             (Failure::ClientAbortsData, "CD"),
             (Failure::ClientTimeoutData, "cD"),
             (Failure::ServerAbortsData, "SD"),
-            (Failure::ServerInvalidData, "PD"),
+            (Failure::ServerInvalidData, "SD"),
             (Failure::ServerTimeoutData, "sD"),
             (Failure::Killed, "KD"),
         ] {

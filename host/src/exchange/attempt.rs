@@ -125,7 +125,12 @@ impl Exchange<'_> {
                 Ok(Ok(slot)) => return Ok(slot),
                 // The server went DOWN while this waited: who is bound to it is so no more.
                 Ok(Err(_evicted)) => self.leave_server(),
-                Err(_elapsed) => return Err(Failure::QueueTimeout),
+                Err(_elapsed) => {
+                    self.story.assigned = Some(Instant::now());
+                    self.story.server_connections =
+                        bound.map_or(0, |server| backend.servers[server as usize].in_flight.load(Relaxed));
+                    return Err(Failure::QueueTimeout);
+                }
             }
         }
     }
@@ -189,7 +194,7 @@ impl Exchange<'_> {
             }
             head?;
             match self.client.response.status {
-                101 if self.client.request.upgrade => {}
+                101 if self.client.request.upgrade && self.client.response.upgrade => {}
                 101 => return Err(Tried::Failed(Failure::ServerInvalid)),
                 100..=199 => {
                     self.pass_interim().await.map_err(Tried::Failed)?;
@@ -238,12 +243,12 @@ impl Exchange<'_> {
             loop {
                 if !held.is_empty() {
                     match parse::response(held.data(), tune.maxhdr, to_head, response) {
-                        Ok(Some(length)) => {
+                        Ok(Some(length)) if length <= tune.max_head() => {
                             held.gone(length);
                             return Poll::Ready(Ok(()));
                         }
                         Ok(None) if held.data().len() <= tune.max_head() => {}
-                        Ok(None) | Err(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerInvalid))),
+                        Ok(_) | Err(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerInvalid))),
                     }
                 }
                 match from_server.poll_read(context, held) {

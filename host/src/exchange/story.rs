@@ -15,7 +15,7 @@ pub(super) struct Story {
     began: Instant,
     began_at: SystemTime,
     head_done: Instant,
-    /// When the last server was assigned, queues left behind.
+    /// When the last server was assigned, or the wait for one given up: queues left behind.
     pub(super) assigned: Option<Instant>,
     /// When the connection stood.
     pub(super) connected: Option<Instant>,
