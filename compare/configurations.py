@@ -111,6 +111,26 @@ FORWARD_IF_NONE = Configuration(
     "forwardfor-if-none", frontend=("option forwardfor if-none", "forwardfor = { if_none = true }")
 )
 FORWARD_BACKEND = Configuration("forwardfor-backend", frontend=NOTHING, backend=FORWARDFOR)
+FORWARD_BOTH = Configuration(
+    "forwardfor-both",
+    frontend=("option forwardfor header X-Client", 'forwardfor = { header = "X-Client" }'),
+    backend=FORWARDFOR,
+)
+FORWARD_BOTH_EXCEPT = Configuration(
+    "forwardfor-both-except",
+    frontend=("option forwardfor except 127.0.0.9", 'forwardfor = { except = ["127.0.0.9"] }'),
+    backend=("option forwardfor header X-Client", 'forwardfor = { header = "X-Client" }'),
+)
+FORWARD_BOTH_IF_NONE = Configuration(
+    "forwardfor-both-if-none",
+    frontend=("option forwardfor", "forwardfor = true"),
+    backend=("option forwardfor if-none", "forwardfor = { if_none = true }"),
+)
+FORWARD_DEFAULTS = Configuration(
+    "forwardfor-defaults",
+    frontend=NOTHING,
+    defaults=("option forwardfor if-none", "forwardfor = { if_none = true }"),
+)
 
 
 # Health

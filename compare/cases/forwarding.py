@@ -2,6 +2,10 @@
 
 from configurations import (
     FORWARD_BACKEND,
+    FORWARD_BOTH,
+    FORWARD_BOTH_EXCEPT,
+    FORWARD_BOTH_IF_NONE,
+    FORWARD_DEFAULTS,
     FORWARD_EXCEPT,
     FORWARD_EXCEPT_HOST,
     FORWARD_HEADER,
@@ -19,6 +23,10 @@ for configuration in (
     FORWARD_HEADER,
     FORWARD_IF_NONE,
     FORWARD_BACKEND,
+    FORWARD_BOTH,
+    FORWARD_BOTH_EXCEPT,
+    FORWARD_BOTH_IF_NONE,
+    FORWARD_DEFAULTS,
 ):
     exchange(f"{configuration.name}-absent", configuration, get())
     exchange(f"{configuration.name}-present", configuration, PRESENT)
