@@ -1,11 +1,11 @@
 //! The dates in a cookie's value, as HAProxy writes them for `maxidle` and `maxlife`: `VALUE|LAST|FIRST`.
 //!
-//! A date is a number of 30 bits in five characters of the alphabet `A-Z a-z 0-9 - _`, the highest six bits
+//! A date is a number of 30 bits in five characters of the alphabet `A-Z a-z 0-9 + /`, the highest six bits
 //! first, and counts units of four seconds since 1970, rounded up. 0 stands for no date.
 
 use alloc::string::String;
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const UNIT_MS: u64 = 4_000;
 const BITS: u32 = 30;
 /// A date that lies further ahead than this is no clock's error: it does not count as fresh.
