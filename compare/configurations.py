@@ -15,6 +15,8 @@ SEED = Configuration(
 )
 # The seed's with short timeouts, and without checks, so that a server that misbehaves is still chosen.
 SHORT = Configuration("short-timeouts", SHORT_TIMEOUTS)
+# No connection to a server has been used before.
+FRESH = Configuration("fresh", SHORT_TIMEOUTS, align=False)
 HTTP_TIMEOUTS = Configuration(
     "http-timeouts", "connect 200ms client 700ms server 2s http-request 300ms http-keep-alive 150ms"
 )

@@ -121,9 +121,9 @@ ANY_SERVER = all_of(
 INTENDED = [
     Difference(
         "own pages",
-        "the pages that a proxy makes itself (400, 408, 502, 503, 504) are worded by each on its own, so bodies and with "
-        "them content-length differ; and where HAProxy's parser answers, it writes header names in capitals and in "
-        "another order, where lb has one form for all pages",
+        "the pages that a proxy makes itself (400, 408, 502, 503, 504) are worded by each on its own, so bodies and "
+        "with them content-length differ; and where HAProxy's parser answers, it writes header names in capitals and "
+        "in another order, where lb has one form for all pages",
         own_pages,
     ),
     Difference(
@@ -153,14 +153,14 @@ INTENDED = [
     ),
     Difference(
         "unknown codings",
-        "a request with a transfer coding before chunked is refused with 400 as all other framing that is not passed on, "
-        "where HAProxy says 422",
+        "a request with a transfer coding before chunked is refused with 400 as all other framing that is not passed "
+        "on, where HAProxy says 422",
         on("malformed-coding-gzip-chunked", answered("400", "422")),
     ),
     Difference(
         "strict answers",
-        "the same from servers: an answer with a status of other than three digits from 100 on, another version, blanks "
-        "beyond the grammar, folded lines or control characters is no answer but a 502",
+        "the same from servers: an answer with a status of other than three digits from 100 on, another version, "
+        "blanks beyond the grammar, folded lines or control characters is no answer but a 502",
         on(
             r"answers-(status-(two-digits|four-digits|000|099)|version-(2|0\.9)|two-spaces|header-(folded|nul|control))"
             r"|answer-http12",
@@ -169,8 +169,8 @@ INTENDED = [
     ),
     Difference(
         "size of a head",
-        "a head may have as many bytes as the buffer less the reserve, counted as they come; HAProxy counts its own form "
-        "of them, which reaches the limit some bytes sooner",
+        "a head may have as many bytes as the buffer less the reserve, counted as they come; HAProxy counts its own "
+        "form of them, which reaches the limit some bytes sooner",
         on("malformed-head-just-too-large", answered("400", "200")),
     ),
     Difference(
@@ -181,7 +181,8 @@ INTENDED = [
     Difference(
         "hop by hop",
         "headers that concern one connection end there (RFC 9110, section 7.6.1): what Connection names, keep-alive, "
-        "proxy-connection, and upgrade where none is asked for; te goes on with the `connection: TE` that belongs to it",
+        "proxy-connection, and upgrade where none is asked for; te goes on with the `connection: TE` that belongs to "
+        "it",
         on(
             r"connection-(names-header|close-and-name|keep-alive-and-name|twice)|keep-alive-header|proxy-connection"
             r"|te-trailers-alone|upgrade-without-connection|answer-connection-keep-alive",
@@ -195,8 +196,8 @@ INTENDED = [
     ),
     Difference(
         "websocket keys",
-        "whether a request to upgrade, and what it is answered, are a sound WebSocket handshake is the business of client "
-        "and server; HAProxy refuses those without a key, and in HTTP/1.0, where lb takes no notice of Upgrade",
+        "whether a request to upgrade, and what it is answered, are a sound WebSocket handshake is the business of "
+        "client and server; HAProxy refuses those without a key, and in HTTP/1.0, where lb takes no notice of Upgrade",
         all_of(
             on("upgrade-and-name|upgrade-ignored-by-origin|upgrade-with-http10", answered("400", "200")),
             on("upgrade-accept-missing", answered("502", "101")),
@@ -204,8 +205,8 @@ INTENDED = [
     ),
     Difference(
         "targets as sent",
-        "request target and Host go to the server as the client sent them; HAProxy takes the port from CONNECT's Host, "
-        "and a default port from an absolute URL",
+        "request target and Host go to the server as the client sent them; HAProxy takes the port from CONNECT's "
+        "Host, and a default port from an absolute URL",
         all_of(
             on("connect|connect-refused-by-origin|connect-tunnel", replaced("web-a request 1 headers", ":443", "")),
             on("absolute-form-default-port", replaced("web-a request 1 line|log 1 request", "test:80/", "test/")),
@@ -237,8 +238,8 @@ INTENDED = [
     ),
     Difference(
         "slow heads",
-        "without a timeout http-request, timeout client bounds the whole of a request's head, so that nobody can hold a "
-        "connection by sending a byte now and then; with HAProxy each byte renews it",
+        "without a timeout http-request, timeout client bounds the whole of a request's head, so that nobody can hold "
+        "a connection by sending a byte now and then; with HAProxy each byte renews it",
         on("client-drips-headers", without("log 1 Ta")),
     ),
     Difference(
@@ -248,8 +249,8 @@ INTENDED = [
     ),
     Difference(
         "turns when servers change",
-        "round robin is a schedule by the request's number, the same on all workers and balancers, so that after a server "
-        "left or came back another's turn may be first; each still gets its share",
+        "round robin is a schedule by the request's number, the same on all workers and balancers, so that after a "
+        "server left or came back another's turn may be first; each still gets its share",
         on("server-comes-back|fall-3-rise-2|order-when-a-server-leaves-and-returns", ANY_SERVER),
     ),
     Difference(

@@ -2,7 +2,7 @@
 
 import time
 
-from configurations import ONE_REFUSES, ONE_REFUSES_REDISPATCH, REFUSES, SHORT, SHORT_RETRIES
+from configurations import FRESH, ONE_REFUSES, ONE_REFUSES_REDISPATCH, REFUSES, SHORT, SHORT_RETRIES
 from twin.suite import case, exchange, get, ok, then_close, then_reset
 
 # Before the headers are complete
@@ -11,6 +11,8 @@ exchange(
     "closes-before-headers-post", SHORT, get("/", "Content-Length: 5", method="POST", body=b"hello"), then_close(b"")
 )
 exchange("resets-before-headers", SHORT, get(), then_reset(b""))
+exchange("closes-before-headers-fresh", FRESH, get(), then_close(b""))
+exchange("resets-before-headers-fresh", FRESH, get(), then_reset(b""))
 exchange("closes-in-status-line", SHORT, get(), then_close(b"HTTP/1.1 20"))
 exchange("closes-in-headers", SHORT, get(), then_close(b"HTTP/1.1 200 OK\r\nContent-Le"))
 exchange("closes-after-a-header", SHORT, get(), then_close(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"))

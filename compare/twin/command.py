@@ -1,6 +1,7 @@
 """The command: which proxies, which cases, what is printed, and what the exit code is."""
 
 import argparse
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from .suite import CASES
 from .world import World
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+DOCUMENT = REPOSITORY / "docs" / "haproxy-differences.md"
 # Configurations in progress at once; their cases mostly wait for timeouts.
 CONCURRENT_CONFIGURATIONS = 4
 # Cases that differ are run again, alone, for a busy machine can make two equal proxies differ. More than this
@@ -71,7 +73,16 @@ def run(options):
     if options.self_test:
         return self_test(haproxy, chosen, options.verbose)
     failed = compare({"haproxy": haproxy, "lb": lb_starter(lb_binary(options.lb))}, chosen, options.verbose)
-    return 1 if failed else 0
+    untold = untold_differences()
+    if untold:
+        print(f"{DOCUMENT.relative_to(REPOSITORY)} and differences.py do not both have: {', '.join(untold)}")
+    return 1 if failed or untold else 0
+
+
+def untold_differences():
+    """The list that users read names each intended difference, in bold, and no other."""
+    told = set(re.findall(r"\*\*(.+?)\*\*", DOCUMENT.read_text()))
+    return sorted(told ^ {difference.name for difference in INTENDED})
 
 
 def named(case, name):
