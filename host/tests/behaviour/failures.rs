@@ -70,6 +70,20 @@ fn without_redispatch_a_request_stays_with_its_server() {
 }
 
 #[test]
+fn with_redispatch_a_cookie_does_not_hold_a_client_at_a_dead_server() {
+    let (refusing, b) = (Refusing::new(), origin("b").start());
+    let proxy = proxy()
+        .timeout("connect", "20ms")
+        .backend("retries = 1\nredispatch = true\ncookie = { name = \"S\", insert = true, indirect = true }")
+        .server_at("a", &refusing.address(), "cookie = \"a\"")
+        .server_with(&b, "cookie = \"b\"")
+        .start();
+    let answer = client(proxy.address()).get_with("/moved", &[("cookie", "S=a")]);
+    assert_eq!((answer.text().as_str(), answer.header("set-cookie")), ("b", Some("S=b; path=/")));
+    assert_eq!(proxy.exchange("/moved").retries, "+1");
+}
+
+#[test]
 fn a_server_that_closes_before_it_answers_makes_a_502_and_is_not_asked_twice() {
     let a = origin("a")
         .script("/closed", |_, _| Ok(Next::Close))
