@@ -1,11 +1,24 @@
 //! How the running program behaves: the real binary between scripted origins and clients.
 
+// Shared with the tests of policies, which use more of it.
+#[allow(dead_code)]
+#[path = "../policy/guest.rs"]
+mod guest;
 mod kit;
 
 mod balancing;
 mod bodies;
+mod command_line;
 mod cookies;
+mod ending;
+mod failures;
 mod health;
 mod http;
+mod limits;
+mod logs;
+mod policies;
+mod reloading;
 mod smuggling;
+mod sockets;
+mod timeouts;
 mod tunnels;

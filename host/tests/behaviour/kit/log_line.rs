@@ -13,6 +13,8 @@ pub(crate) struct LogLine {
     pub(crate) bytes: u64,
     /// The four characters of the termination state.
     pub(crate) state: String,
+    /// Connections of the process, the frontend, the backend and the server.
+    pub(crate) counts: Vec<usize>,
     /// Retries, with `+` before them where the request was redispatched.
     pub(crate) retries: String,
     pub(crate) request: String,
@@ -28,7 +30,11 @@ impl LogLine {
         else {
             return None;
         };
+        let (counts, retries) = counts.rsplit_once('/')?;
+        let counts = counts.trim_end_matches('/').split('/').map(|count| count.parse().ok());
         Some(LogLine {
+            counts: counts.collect::<Option<_>>()?,
+            retries: retries.to_owned(),
             line: line.to_owned(),
             frontend: frontend.to_owned(),
             server: server.to_owned(),
@@ -36,7 +42,6 @@ impl LogLine {
             status: status.parse().ok()?,
             bytes: bytes.parse().ok()?,
             state: state.to_owned(),
-            retries: counts.rsplit('/').next()?.to_owned(),
             request: request.to_owned(),
         })
     }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::net::{Shutdown, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
-use socket2::{Domain, Type};
+use socket2::{Domain, SockAddr, Type};
 
 use super::wire::{Message, Socket, Wire};
 use super::{PATIENCE, until};
@@ -152,7 +151,7 @@ impl Builder {
 pub(crate) struct Origin {
     state: Arc<State>,
     place: Place,
-    listener: Option<JoinHandle<()>>,
+    listener: Option<(socket2::Socket, JoinHandle<()>)>,
 }
 
 enum Place {
@@ -221,17 +220,12 @@ impl Origin {
 
     /// Ends: connections are cut, new ones refused.
     pub(crate) fn kill(&mut self) {
-        let Some(listener) = self.listener.take() else { return };
+        let Some((socket, thread)) = self.listener.take() else { return };
         self.state.running.store(false, Relaxed);
-        // The listener looks up when somebody comes.
-        match &self.place {
-            Place::Tcp(socket) => drop(TcpStream::connect(local(socket))),
-            Place::Unix(path) => drop(UnixStream::connect(path)),
-        }
-        let _ = listener.join();
-        self.state.open.lock().expect("no panic").drain(..).for_each(|socket| {
-            let _ = socket.shutdown(Shutdown::Both);
-        });
+        // Who waits for somebody to come is woken by this.
+        let _ = socket.shutdown(Shutdown::Both);
+        let _ = thread.join();
+        self.cut_connections();
     }
 
     /// Cuts the connections, as a server does that ends those that idle.
@@ -245,23 +239,25 @@ impl Origin {
     pub(crate) fn bring_back(&mut self) {
         let state = self.state.clone();
         state.running.store(true, Relaxed);
-        self.listener = Some(match &self.place {
-            Place::Tcp(keeper) => {
-                let socket = tcp_socket(local(keeper));
-                socket.listen(1024).expect("the port is ours");
-                let listener = TcpListener::from(socket);
-                std::thread::spawn(move || {
-                    state.accept(|| listener.accept().map(|(stream, _)| Socket::Tcp(stream)));
-                })
-            }
+        let socket = match &self.place {
+            Place::Tcp(keeper) => tcp_socket(local(keeper)),
             Place::Unix(path) => {
                 let _ = std::fs::remove_file(path);
-                let listener = UnixListener::bind(path).expect("the path is free");
-                std::thread::spawn(move || {
-                    state.accept(|| listener.accept().map(|(stream, _)| Socket::Unix(stream)));
-                })
+                let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+                socket.bind(&SockAddr::unix(path).expect("a short path")).expect("the path is free");
+                socket
             }
+        };
+        socket.listen(1024).expect("the address is ours");
+        let listening = socket.try_clone().expect("another descriptor");
+        let is_unix = matches!(self.place, Place::Unix(_));
+        let thread = std::thread::spawn(move || {
+            state.accept(|| {
+                let (stream, _) = listening.accept()?;
+                Ok(if is_unix { Socket::Unix(stream.into()) } else { Socket::Tcp(stream.into()) })
+            });
         });
+        self.listener = Some((socket, thread));
     }
 }
 
