@@ -168,7 +168,7 @@ impl Control {
         for heard in done {
             heard.await.context("a worker has ended")?;
         }
-        self.process.connections.set_limit(config.global.maxconn);
+        self.set_bounds(&config, &frontends, &doors);
         self.process_log.to_targets(self.logs.target_set(&config.global.log)?);
         self.logs.retain(&config);
         self.watchers = Some((Checker::start(&backends), names));
@@ -206,7 +206,6 @@ impl Control {
                 Some(before) => before.connections.clone(),
                 None => Arc::new(Count::new(config.maxconn)),
             };
-            connections.set_limit(config.maxconn);
             Arc::new(Frontend { config: config.clone(), connections })
         };
         config.frontends.iter().map(renew).collect()
@@ -230,11 +229,28 @@ impl Control {
                         OpenDoor { name: bound.name, connections: Arc::new(Count::new(bind.maxconn)) }
                     }
                 };
-                door.connections.set_limit(bind.maxconn);
                 doors.insert(bind.address.clone(), door);
             }
         }
         Ok((doors, sockets))
+    }
+
+    /// Puts the bounds on connections into force; counts that are carried over had those of before until now.
+    fn set_bounds(
+        &self,
+        config: &Config,
+        frontends: &[Arc<Frontend>],
+        doors: &HashMap<BindAddress, OpenDoor>,
+    ) {
+        self.process.connections.set_limit(config.global.maxconn);
+        for frontend in frontends {
+            frontend.connections.set_limit(frontend.config.maxconn);
+            for bind in &frontend.config.bind {
+                if let Some(door) = doors.get(&bind.address) {
+                    door.connections.set_limit(bind.maxconn);
+                }
+            }
+        }
     }
 
     /// The bound addresses, sorted.

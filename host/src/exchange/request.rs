@@ -111,9 +111,9 @@ fn write_cookies(
         KeyEdit::Remove if count > 0 => cookies::cut(line, cookie, out),
         KeyEdit::Replace(new) => {
             // The one that was recalled, where it is in this line.
-            let pair = number.checked_sub(*before).and_then(|number| {
-                cookies::pairs(line).filter(|pair| pair.name == cookie).nth(number)
-            });
+            let pair = number
+                .checked_sub(*before)
+                .and_then(|number| cookies::pairs(line).filter(|pair| pair.name == cookie).nth(number));
             let (head, tail) = pair.map_or((line, &[][..]), |pair| (&line[..pair.start], &line[pair.end..]));
             out.extend_from_slice(head);
             if pair.is_some() {
