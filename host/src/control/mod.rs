@@ -131,6 +131,10 @@ impl Control {
     async fn apply(&mut self, checked: Checked) -> anyhow::Result<()> {
         let Checked { loaded: Loaded { config, .. }, policies } = checked;
         self.logs.open(&config)?;
+        if self.frontends.is_empty() {
+            // At the start, what is said from here on is the log's; at a reload the old one's, until it is done.
+            self.process_log.to_targets(self.logs.target_set(&config.global.log)?);
+        }
         let backends: Vec<_> = config.backends.iter().map(|backend| self.renew_backend(backend)).collect();
         // Names that can be found at once are found before the first request, so that none meets a server
         // without an address; those that cannot are DOWN until they are.
