@@ -178,6 +178,8 @@ impl Control {
         self.watchers = Some((Checker::start(&backends), names));
         self.doors = doors;
         self.frontends = frontends;
+        // The checks of before went on until here, and told their own backends of what they found.
+        backends.iter().for_each(|backend| backend.refresh());
         self.backends = backends;
         tally::log(&std::mem::replace(&mut self.policies, opened));
         self.hard_stop_after = config.global.hard_stop_after;
