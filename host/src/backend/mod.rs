@@ -136,7 +136,9 @@ impl Backend {
         }
     }
 
-    fn refresh(&self) {
+    /// Sees anew who may be chosen; to be called where the servers' state may have changed without
+    /// [`Backend::server_changed`], as while another configuration's backend had them too.
+    pub(crate) fn refresh(&self) {
         let usable = |backup: bool| {
             self.servers.iter().enumerate().filter_map(move |(index, server)| {
                 let weight = server.config.weight;
@@ -184,6 +186,16 @@ mod tests {
         backend.server_changed(0, true);
         assert_eq!(chosen(&backend), [0]);
         assert_eq!(backend.version(), version + 3);
+    }
+
+    #[test]
+    fn what_happened_to_servers_while_another_backend_had_them_is_seen_on_a_second_look() {
+        let before = backend();
+        let after = Backend::new(fixtures::config("flask_servers"), before.servers.clone());
+        before.server_changed(0, false);
+        assert_eq!(chosen(&after), [0, 1]);
+        after.refresh();
+        assert_eq!(chosen(&after), [1]);
     }
 
     #[test]

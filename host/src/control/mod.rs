@@ -131,6 +131,10 @@ impl Control {
     async fn apply(&mut self, checked: Checked) -> anyhow::Result<()> {
         let Checked { loaded: Loaded { config, .. }, policies } = checked;
         self.logs.open(&config)?;
+        if self.frontends.is_empty() {
+            // At the start, what is said from here on is the log's; at a reload the old one's, until it is done.
+            self.process_log.to_targets(self.logs.target_set(&config.global.log)?);
+        }
         let backends: Vec<_> = config.backends.iter().map(|backend| self.renew_backend(backend)).collect();
         // Names that can be found at once are found before the first request, so that none meets a server
         // without an address; those that cannot are DOWN until they are.
@@ -168,12 +172,14 @@ impl Control {
         for heard in done {
             heard.await.context("a worker has ended")?;
         }
-        self.process.connections.set_limit(config.global.maxconn);
+        self.set_bounds(&config, &frontends, &doors);
         self.process_log.to_targets(self.logs.target_set(&config.global.log)?);
         self.logs.retain(&config);
         self.watchers = Some((Checker::start(&backends), names));
         self.doors = doors;
         self.frontends = frontends;
+        // The checks of before went on until here, and told their own backends of what they found.
+        backends.iter().for_each(|backend| backend.refresh());
         self.backends = backends;
         tally::log(&std::mem::replace(&mut self.policies, opened));
         self.hard_stop_after = config.global.hard_stop_after;
@@ -206,7 +212,6 @@ impl Control {
                 Some(before) => before.connections.clone(),
                 None => Arc::new(Count::new(config.maxconn)),
             };
-            connections.set_limit(config.maxconn);
             Arc::new(Frontend { config: config.clone(), connections })
         };
         config.frontends.iter().map(renew).collect()
@@ -230,11 +235,28 @@ impl Control {
                         OpenDoor { name: bound.name, connections: Arc::new(Count::new(bind.maxconn)) }
                     }
                 };
-                door.connections.set_limit(bind.maxconn);
                 doors.insert(bind.address.clone(), door);
             }
         }
         Ok((doors, sockets))
+    }
+
+    /// Puts the bounds on connections into force; counts that are carried over had those of before until now.
+    fn set_bounds(
+        &self,
+        config: &Config,
+        frontends: &[Arc<Frontend>],
+        doors: &HashMap<BindAddress, OpenDoor>,
+    ) {
+        self.process.connections.set_limit(config.global.maxconn);
+        for frontend in frontends {
+            frontend.connections.set_limit(frontend.config.maxconn);
+            for bind in &frontend.config.bind {
+                if let Some(door) = doors.get(&bind.address) {
+                    door.connections.set_limit(bind.maxconn);
+                }
+            }
+        }
     }
 
     /// The bound addresses, sorted.

@@ -81,9 +81,13 @@ fn an_address_that_cannot_be_bound_changes_nothing() {
     let mut proxy = setup(&origins[..1]).start();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
-    let said = proxy.hang_up(&setup(&origins[1..]).bind(&address), "cannot listen");
+    let bad = setup(&origins[1..]).bind(&address).global("maxconn = 1").frontend("maxconn = 1");
+    let said = proxy.hang_up(&bad, "cannot listen");
     assert!(said.contains(&address), "{said}");
-    assert_eq!(get(proxy.address(), "/").text(), "a");
+    let mut clients = [client(proxy.address()), client(proxy.address()), client(proxy.address())];
+    for client in &mut clients {
+        assert_eq!(client.get("/").text(), "a", "neither servers nor bounds have changed");
+    }
 }
 
 #[test]

@@ -51,16 +51,6 @@ impl Client {
         self.send(text + "\r\n");
     }
 
-    /// Sends a request with a body of a known length, and reads the answer.
-    #[track_caller]
-    pub(crate) fn post(&mut self, path: &str, body: impl AsRef<[u8]>) -> Message {
-        let body = body.as_ref();
-        let length = body.len().to_string();
-        self.ask("POST", path, &[("content-length", &length)]);
-        self.send(body);
-        self.response()
-    }
-
     /// The next answer.
     #[track_caller]
     pub(crate) fn response(&mut self) -> Message {

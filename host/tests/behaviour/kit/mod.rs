@@ -16,7 +16,7 @@ pub(crate) use client::{Client, client, get};
 pub(crate) use load::Load;
 pub(crate) use log_line::LogLine;
 pub(crate) use origin::{Answer, Gate, Next, Origin, Refusing, Unanswering, origin};
-pub(crate) use process::{Lines, Process, Signal, lb, run};
+pub(crate) use process::{Process, Signal, lb, run};
 pub(crate) use proxy::{Proxy, Setup, proxy};
 pub(crate) use temporary::Directory;
 pub(crate) use wait::{PATIENCE, until};

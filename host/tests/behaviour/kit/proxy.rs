@@ -41,12 +41,6 @@ impl Setup {
         self
     }
 
-    /// Adds a line to `[defaults]`.
-    pub(crate) fn defaults(mut self, line: &str) -> Setup {
-        self.defaults += &format!("{line}\n");
-        self
-    }
-
     /// Logs each connection, even one that carried nothing.
     pub(crate) fn log_null(mut self) -> Setup {
         self.defaults = self.defaults.replace("dontlognull = true\n", "");
