@@ -128,7 +128,8 @@ impl Places {
 
 impl Drop for Places {
     fn drop(&mut self) {
-        for count in &self.0 {
+        // The widest first: nobody is let in by one count while this connection is still in another.
+        for count in self.0.iter().rev() {
             count.leave();
         }
     }
