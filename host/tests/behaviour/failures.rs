@@ -114,9 +114,9 @@ fn a_server_that_talks_rubbish_makes_a_502() {
     });
     let a = builder.start();
     let proxy = proxy().server(&a).start();
-    for number in 0..rubbish.len() {
+    for (number, bytes) in rubbish.iter().enumerate() {
         let path = format!("/{number}");
-        assert_eq!(get(proxy.address(), &path).status(), 502, "{:?}", rubbish[number]);
+        assert_eq!(get(proxy.address(), &path).status(), 502, "{bytes:?}");
         logged(&proxy, &path, "app/a", 502, "PH--");
     }
 }

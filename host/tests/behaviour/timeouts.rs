@@ -50,7 +50,7 @@ fn a_client_that_says_nothing_is_closed_and_not_logged() {
     let proxy = proxy().server(&a).timeout("client", SHORT).start();
     let mut silent = client(proxy.address());
     // An answer for nobody's question may come before the end.
-    let _ = silent.wire.to_end();
+    let _ = silent.wire.read_to_end();
     assert_eq!(get(proxy.address(), "/").text(), "a");
     proxy.exchange("/");
     assert_eq!(proxy.exchanges().len(), 1);
@@ -79,7 +79,7 @@ fn a_server_that_falls_silent_within_its_answer_cuts_it_off() {
     let a = origin("a")
         .script("/half", |_, wire| {
             wire.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")?;
-            wire.to_end().map(|_| Next::Close)
+            wire.read_to_end().map(|_| Next::Close)
         })
         .start();
     let proxy = proxy().server(&a).timeout("server", SHORT).start();

@@ -74,7 +74,7 @@ impl Client {
     /// Waits for the end of the connection, before which nothing may come.
     #[track_caller]
     pub(crate) fn expect_end(&mut self) {
-        let rest = self.wire.to_end();
+        let rest = self.wire.read_to_end();
         // A reset is an end too.
         let rest = rest.unwrap_or_else(|error| {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "no end: {error}");

@@ -108,7 +108,7 @@ impl Builder {
 
     /// Never answers requests for a path.
     pub(crate) fn silent(self, path: &str) -> Builder {
-        self.script(path, |_, wire| wire.to_end().map(|_| Next::Close))
+        self.script(path, |_, wire| wire.read_to_end().map(|_| Next::Close))
     }
 
     /// Does this with a request for a path, of which only the head has been read.

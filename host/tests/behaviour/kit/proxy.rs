@@ -201,6 +201,7 @@ impl Proxy {
 }
 
 impl Drop for Proxy {
+    #[allow(clippy::print_stderr)]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let (log, errors) = (self.log.all(), self.errors.all());

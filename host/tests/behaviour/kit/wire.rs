@@ -122,7 +122,7 @@ impl Wire {
         } else if let Some(length) = response.length() {
             response.body = self.exactly(length)?;
         } else {
-            response.body = self.to_end()?;
+            response.body = self.read_to_end()?;
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ impl Wire {
     }
 
     /// Reads up to the end of the connection.
-    pub(crate) fn to_end(&mut self) -> io::Result<Vec<u8>> {
+    pub(crate) fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         while self.more()? > 0 {}
         Ok(std::mem::take(&mut self.held))
     }
