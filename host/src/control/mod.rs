@@ -55,10 +55,12 @@ pub(crate) fn run(
         let mut control = Control::start(origin, runtime, &checked)?;
         control.apply(checked).await?;
         let names = control.names();
+        // Whoever reads that it is ready may send a signal at once.
+        let signals = Signals::take_up()?;
         tracing::info!(addresses = %names.join(", "), "ready");
         ready(&names);
         system::notify_systemd();
-        control.serve_signals().await
+        control.serve_signals(signals).await
     });
     // A look-up that hangs in the system's resolver is nobody's to wait for any more.
     main.shutdown_background();
@@ -80,6 +82,27 @@ struct Control {
     policies: Vec<BackendPolicies>,
     nbthread: usize,
     hard_stop_after: Option<Duration>,
+}
+
+/// The signals that mean something here; untaken, most of them would end the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    reopen: Signal,
+    report: Signal,
+}
+
+impl Signals {
+    fn take_up() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+            report: signal(SignalKind::user_defined2())?,
+        })
+    }
 }
 
 /// A worker, seen from here.
@@ -267,22 +290,17 @@ impl Control {
     }
 
     /// Serves until a signal ends it.
-    async fn serve_signals(mut self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut reopen = signal(SignalKind::user_defined1())?;
-        let mut report = signal(SignalKind::user_defined2())?;
+    async fn serve_signals(mut self, mut signals: Signals) -> anyhow::Result<()> {
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => self.reload().await,
-                _ = reopen.recv() => self.logs.reopen(),
-                _ = report.recv() => tally::log(&self.policies),
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+                _ = signals.hangup.recv() => self.reload().await,
+                _ = signals.reopen.recv() => self.logs.reopen(),
+                _ = signals.report.recv() => tally::log(&self.policies),
             }
         }
-        self.drain(&mut terminate, &mut interrupt).await;
+        self.drain(signals).await;
         Ok(())
     }
 
@@ -311,7 +329,7 @@ impl Control {
     }
 
     /// Lets exchanges end, and ends.
-    async fn drain(mut self, terminate: &mut Signal, interrupt: &mut Signal) {
+    async fn drain(mut self, mut signals: Signals) {
         tracing::info!(
             "draining: no new connections, the present exchanges end; a second signal ends at once"
         );
@@ -333,8 +351,8 @@ impl Control {
         };
         tokio::select! {
             _ = &mut ended => {}
-            _ = terminate.recv() => tracing::warn!("cutting off what is left"),
-            _ = interrupt.recv() => tracing::warn!("cutting off what is left"),
+            _ = signals.terminate.recv() => tracing::warn!("cutting off what is left"),
+            _ = signals.interrupt.recv() => tracing::warn!("cutting off what is left"),
             () = bound => tracing::warn!("hard_stop_after is over: cutting off what is left"),
         }
         if !ended.is_finished() {
