@@ -103,3 +103,12 @@ fn a_drain_waits_for_a_body_that_is_on_its_way() {
     assert_eq!(client.wire.exactly(8).expect("the whole body"), b"halfhalf");
     assert_eq!(proxy.process.wait().code(), Some(0));
 }
+
+#[test]
+fn a_signal_right_behind_the_ready_line_is_heeded() {
+    let a = origin("a").start();
+    for _ in 0..10 {
+        let mut proxy = proxy().server(&a).start();
+        assert_eq!(proxy.terminate().code(), Some(0), "drained, not killed");
+    }
+}
