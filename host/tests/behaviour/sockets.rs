@@ -2,11 +2,12 @@
 
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 
-use super::kit::{Directory, Process, Proxy, client, get, lb, origin, proxy};
+use super::kit::{Directory, PATIENCE, Process, Proxy, client, get, lb, origin, proxy};
 
-/// What the inherited socket is known by; far from what the test's own files have.
+/// What the inherited socket is known by, as with systemd.
 const INHERITED: i32 = 3;
 
 #[test]
@@ -83,4 +84,23 @@ fn an_address_in_use_is_an_error_of_the_start() {
     let (code, _, errors) = super::kit::run(&["run", config.to_str().expect("a path that is text")]);
     assert_eq!(code, 1);
     assert!(errors.contains(&format!("cannot listen on {address}")), "{errors}");
+}
+
+#[test]
+fn systemd_is_told_when_everything_listens() {
+    let directory = Directory::new();
+    let notified = directory.path("notify.sock");
+    let socket = UnixDatagram::bind(&notified).expect("a free path");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket can be so");
+    let a = origin("a").start();
+    let config = directory.write("lb.toml", proxy().server(&a).text());
+    let mut command = lb(&["run", config.to_str().expect("a path that is text")]);
+    command.env("NOTIFY_SOCKET", &notified);
+    let mut process = Process::start(command);
+    let (log, errors) = process.output();
+    let mut message = [0; 64];
+    let length = socket.recv(&mut message).expect("a message");
+    assert_eq!(&message[..length], b"READY=1\n");
+    let proxy = Proxy::ready(process, log, errors, directory);
+    assert_eq!(get(proxy.address(), "/").text(), "a");
 }
