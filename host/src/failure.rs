@@ -176,7 +176,6 @@ pub struct Page {
     /// Whole responses, for each [`Connection`].
     responses: [Box<[u8]>; 3],
     body: usize,
-    logged_head: u64,
 }
 
 impl Page {
@@ -193,16 +192,10 @@ impl Page {
             let head = format!("HTTP/1.1 {status} {reason}\r\n{lines}{connection}\r\n");
             (head + &body).into_bytes().into_boxed_slice()
         };
-        // HAProxy's way of counting: 20 and the parts of the status line, names and values, 1 for the end.
-        // What it says of the connection counts on the pages only that always close it.
-        let line = 20 + "HTTP/1.1".len() + 3 + reason.len();
-        let closes = if matches!(status, 400 | 408) { "connectionclose".len() } else { 0 };
-        let values: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         Page {
             status,
             responses: [whole("connection: close\r\n"), whole(""), whole("connection: keep-alive\r\n")],
             body: body.len(),
-            logged_head: (line + values + closes + 1) as u64,
         }
     }
 
@@ -216,12 +209,6 @@ impl Page {
     pub fn response(&self, connection: Connection, head_only: bool) -> &[u8] {
         let whole = &self.responses[connection as usize];
         if head_only { &whole[..whole.len() - self.body] } else { whole }
-    }
-
-    /// What HAProxy's log says of the response's size, `%B`, which is not the bytes on the wire. For answers
-    /// to what never became a request it says 0.
-    pub fn logged_bytes(&self, head_only: bool) -> u64 {
-        self.logged_head + if head_only { 0 } else { self.body as u64 }
     }
 }
 
@@ -321,15 +308,6 @@ mod tests {
                 assert_eq!(head_only, format!("{head}\r\n\r\n").as_bytes());
             }
         }
-    }
-
-    #[test]
-    fn sizes_are_logged_as_haproxy_counts_them() {
-        // HAProxy logs 217 for its own page of 107 bytes, and 110 for the answer to HEAD.
-        let page = Page::of(503);
-        assert_eq!(page.logged_bytes(true), 110);
-        assert_eq!(page.logged_bytes(false), 110 + page.body as u64);
-        assert_eq!(Page::of(400).logged_bytes(true), 206 - 90);
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl Exchange<'_> {
     }
 
     /// A place at a server: the one tried before, the one that the client is bound to, or the balancer's pick.
-    async fn assign(&mut self, same: Option<u32>, failed: Option<u32>) -> Result<Slot, Failure> {
+    async fn assign(&mut self, mut same: Option<u32>, failed: Option<u32>) -> Result<Slot, Failure> {
         let backend = &self.backend.shared;
         loop {
             let bound = same.or(self.affinity.server);
@@ -124,7 +124,10 @@ impl Exchange<'_> {
             match self.client.timer.limit(waiting).await {
                 Ok(Ok(slot)) => return Ok(slot),
                 // The server went DOWN while this waited: who is bound to it is so no more.
-                Ok(Err(_evicted)) => self.leave_server(),
+                Ok(Err(_evicted)) => {
+                    same = None;
+                    self.leave_server();
+                }
                 Err(_elapsed) => {
                     self.story.assigned = Some(Instant::now());
                     self.story.server_connections =
