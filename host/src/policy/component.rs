@@ -9,6 +9,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::bindings::{balancer, feedback, persistence, setup};
+use super::core_module;
 use super::description::Description;
 use super::fault::Fault;
 use super::imports::Guest;
@@ -44,8 +45,8 @@ pub enum LoadError {
         /// What they are instead.
         found: &'static str,
     },
-    /// A core module that does not say which world it is for.
-    #[error("a core WebAssembly module that does not say which world it is for")]
+    /// A core module that neither carries a component type nor exports functions of `lb:policy`.
+    #[error("a core WebAssembly module that exports no function of a policy")]
     Untyped,
     /// A core module that cannot be made a component.
     #[error("a core WebAssembly module that does not fit the world it names: {0}")]
@@ -95,11 +96,8 @@ impl LoadError {
             LoadError::NotWasm { .. } | LoadError::Invalid(_) => None,
             LoadError::NoBuiltIn { name } => Some(suggest::help(name, super::built_ins())),
             LoadError::Untyped => Some(
-                "build it with bindings generated from `wit/`, or give it its type with `wasm-tools component embed`"
-                    .into(),
-            ),
-            LoadError::Misfit(why) if why.contains("wasi_snapshot_preview1") => Some(
-                "build it for wasm32-unknown-unknown or wasm32-wasip2, or adapt it with `wasm-tools component new --adapt`"
+                "export functions by names such as `lb:policy/balancer@0.1.0#pick`, or build with bindings generated \
+                 from `wit/`"
                     .into(),
             ),
             LoadError::Misfit(_) => None,
@@ -153,7 +151,7 @@ impl Policy {
         let component = match form(bytes) {
             Form::Component => bytes,
             Form::Module => {
-                encoded = encode(bytes)?;
+                encoded = core_module::encode(bytes)?;
                 &encoded
             }
             Form::Other(found) => return Err(LoadError::NotWasm { found }),
@@ -249,27 +247,12 @@ fn form(bytes: &[u8]) -> Form {
     }
 }
 
-/// Makes a component of a core module by the component type that it carries.
-fn encode(module: &[u8]) -> Result<Vec<u8>, LoadError> {
-    let typed = wasmparser::Parser::new(0).parse_all(module).any(|payload| {
-        matches!(payload, Ok(wasmparser::Payload::CustomSection(s)) if s.name().starts_with("component-type"))
-    });
-    if !typed {
-        return Err(LoadError::Untyped);
-    }
-    wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| LoadError::Misfit(format!("{error:#}")))
-}
-
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
 /// Whether a name of the form `lb:policy/interface@version` is of a version that is ours.
-fn is_ours(name: &str) -> Option<bool> {
+pub(super) fn is_ours(name: &str) -> Option<bool> {
     let (_, version) = name.strip_prefix("lb:policy/")?.split_once('@').unwrap_or(("", ""));
     let (offered, _) = INTERFACE_VERSION.rsplit_once('.').unwrap_or_default();
     Some(version.rsplit_once('.').is_some_and(|(version, _)| version == offered))

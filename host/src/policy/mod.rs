@@ -17,6 +17,7 @@ mod balancer;
 mod bench;
 mod bindings;
 mod component;
+mod core_module;
 mod description;
 mod fault;
 mod imports;

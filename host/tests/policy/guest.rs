@@ -22,6 +22,7 @@ pub(crate) struct Guest {
     settings: Vec<(&'static str, u8, Option<bool>)>,
     bodies: BTreeMap<&'static str, String>,
     pages: u32,
+    typed: bool,
 }
 
 impl Guest {
@@ -49,6 +50,7 @@ impl Guest {
             settings: Vec::new(),
             bodies: BTreeMap::new(),
             pages: 2,
+            typed: true,
         }
     }
 
@@ -76,6 +78,11 @@ impl Guest {
         Guest { pages, ..self }
     }
 
+    /// Does not carry its component type.
+    pub(crate) fn without_type(self) -> Guest {
+        Guest { typed: false, ..self }
+    }
+
     /// Adds data at an address from [`DATA`] on.
     pub(crate) fn data(self, at: u32, text: &str) -> Guest {
         self.items(&format!("(data (i32.const {at}) \"{text}\")\n"))
@@ -98,6 +105,9 @@ impl Guest {
 
     /// The module, with its component type.
     pub(crate) fn bytes(&self) -> Vec<u8> {
+        if !self.typed {
+            return self.untyped();
+        }
         let mut resolve = Resolve::default();
         let (package, _) = resolve.push_dir(wit_dir()).expect("the WIT package parses");
         if self.extra.is_empty() {

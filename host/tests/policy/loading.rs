@@ -31,7 +31,7 @@ fn what_is_not_webassembly_is_told_apart() {
     assert_eq!(found(b"\x7fELF"), "something else, not a WebAssembly component");
     assert_eq!(found(b"(component)"), "text, perhaps WebAssembly's, not a WebAssembly component");
     assert!(matches!(load(b"\0asm\x0d\0\x01\0garbage"), LoadError::Invalid(_)));
-    assert!(matches!(load(&Guest::balancer().untyped()), LoadError::Untyped));
+    assert!(matches!(load(b"\0asm\x01\0\0\0"), LoadError::Untyped));
     let missing = runtime().load(&PolicySource::File("/nowhere/p.wasm".into())).expect_err("no such file");
     assert_eq!(missing.to_string(), "cannot read /nowhere/p.wasm");
 }
@@ -55,6 +55,39 @@ fn a_component_of_another_kind_says_what_it_exports() {
 fn a_policy_for_another_version_says_which_one_is_offered() {
     let error = load(&Guest::balancer().bytes_of_another_version());
     assert_eq!(error.to_string(), "made for lb:policy/setup@0.2.0, and this host offers lb:policy@0.1.0");
+}
+
+#[test]
+fn a_module_without_a_type_is_taken_at_the_names_of_its_exports() {
+    for (guest, world) in [
+        (Guest::balancer(), "balancing"),
+        (Guest::observer(), "observing"),
+        (Guest::persistence(), "persisting"),
+    ] {
+        let policy = runtime().load_bytes(&guest.untyped()).expect("a policy");
+        assert_eq!(policy.worlds(), [world]);
+    }
+}
+
+#[test]
+fn a_module_without_a_type_is_held_against_the_version_that_it_names() {
+    let module = wat::parse_str(
+        r#"(module (func (export "lb:policy/setup@0.2.0#describe") (result i32) i32.const 0))"#,
+    );
+    let error = load(&module.expect("a module"));
+    assert_eq!(error.to_string(), "made for lb:policy/setup@0.2.0, and this host offers lb:policy@0.1.0");
+}
+
+#[test]
+fn a_module_that_lacks_a_function_says_which() {
+    let module = wat::parse_str(
+        r#"(module (func (export "lb:policy/setup@0.1.0#describe") (result i32) i32.const 0))"#,
+    );
+    let error = load(&module.expect("a module")).to_string();
+    assert!(
+        error.ends_with("failed to find export of interface `lb:policy/setup@0.1.0` function `configure`"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -5,5 +5,6 @@ mod contained;
 mod guest;
 mod loading;
 mod persisting;
+mod preview1;
 mod sandbox;
 mod scene;
