@@ -8,6 +8,7 @@ use crate::control::{self, Checked, Origin};
 use crate::demo::Origins;
 use crate::policy::Runtime;
 use crate::report;
+use crate::scaffold::{self, Language};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -78,6 +79,17 @@ pub fn inspect(policy: &str) -> Result<(), Error> {
         "{}",
         described.map_err(|error| anyhow::Error::from(error).context(format!("{policy} is no policy")))?
     );
+    Ok(())
+}
+
+/// `lb policy new`.
+///
+/// # Errors
+/// When the name cannot be, or the project cannot be written.
+#[allow(clippy::print_stdout)]
+pub fn new_policy(name: &str, language: Language) -> Result<(), Error> {
+    let project = scaffold::create(Path::new(""), name, language).map_err(anyhow::Error::from)?;
+    println!("{0} is written; {0}/README.md says how to build and run it", project.display());
     Ok(())
 }
 

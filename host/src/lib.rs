@@ -20,4 +20,5 @@ pub mod commands;
 mod control;
 mod demo;
 mod report;
+pub mod scaffold;
 mod worker;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use lb_host::commands;
+use lb_host::scaffold::Language;
 
 /// A load balancer whose decisions are WebAssembly.
 #[derive(Debug, Parser)]
@@ -42,6 +43,14 @@ enum PolicyCommand {
         /// A component file, or the name of a built-in policy
         policy: String,
     },
+    /// Write a small project for a policy of your own, in a new directory
+    New {
+        /// The policy's name, and the directory's
+        name: String,
+        /// The language to write it in
+        #[arg(long = "lang")]
+        language: Language,
+    },
 }
 
 fn main() -> ExitCode {
@@ -50,6 +59,7 @@ fn main() -> ExitCode {
         Command::Check { config } => commands::check(&config),
         Command::Demo => commands::demo(),
         Command::Policy(PolicyCommand::Inspect { policy }) => commands::inspect(&policy),
+        Command::Policy(PolicyCommand::New { name, language }) => commands::new_policy(&name, language),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

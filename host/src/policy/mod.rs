@@ -38,6 +38,7 @@ mod voice;
 pub use answers::{Affinity, Amendment, HeaderEdit, Key, KeyEdit, Outcome, Reply, Standing, Verdict};
 pub use balancer::Balancer;
 pub use component::{INTERFACE_VERSION, LoadError, Policy};
+pub use core_module::WIT;
 pub use description::{Description, Kind, Setting, SettingValue};
 pub use fault::{Fault, FaultKind};
 pub use persistence::Persistence;

@@ -14,7 +14,7 @@ use wit_parser::{Resolve, SourceMap, UnresolvedPackageGroup, WorldId};
 use super::component::LoadError;
 
 /// The package of the interface, file by file.
-pub(crate) const WIT: [(&str, &str); 11] = [
+pub const WIT: [(&str, &str); 11] = [
     ("balancer.wit", include_str!("../../../../wit/balancer.wit")),
     ("candidates.wit", include_str!("../../../../wit/candidates.wit")),
     ("feedback.wit", include_str!("../../../../wit/feedback.wit")),

@@ -1,0 +1,5 @@
+package main
+
+import "{{name}}/lb"
+
+func init() { lb.Export(&policy{}) }
