@@ -1,39 +1,68 @@
 //! Writes the Rust bindings of the policies' worlds: `lb-policy-bindgen WIT-DIRECTORY OUTPUT-DIRECTORY`.
 //!
 //! The output is checked in, so that a policy builds in seconds: with wit-bindgen's macro, the parser and
-//! everything else behind it would be built first. One file a world, included by the crates of that world.
+//! everything else behind it would be built first. The bindings are of all that there is; which of it a policy
+//! exports is in the component type that `lb_policy::export!` puts into it, a file here for each choice.
 
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result};
 use wit_bindgen_core::{Files, WorldGenerator, wit_parser::Resolve};
 use wit_bindgen_rust::Opts;
+use wit_component::{StringEncoding, metadata};
 
-const WORLDS: [&str; 2] = ["balancing", "persisting"];
+/// What a policy may export, by the names of the files.
+const EXPORTS: [(&str, &[&str]); 5] = [
+    ("balancer", &["balancing"]),
+    ("balancer-feedback", &["observing"]),
+    ("persistence", &["persisting"]),
+    ("balancer-persistence", &["balancing", "persisting"]),
+    ("balancer-feedback-persistence", &["observing", "persisting"]),
+];
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let usage = "usage: lb-policy-bindgen WIT-DIRECTORY OUTPUT-DIRECTORY";
     let (wit, output) = (arguments.next().context(usage)?, arguments.next().context(usage)?);
-    for world in WORLDS {
-        let mut resolve = Resolve::default();
-        let (package, _) = resolve.push_dir(&wit)?;
-        let world_id = resolve.select_world(&[package], Some(world))?;
-        let options = Opts {
-            format: true,
-            generate_all: true,
-            // The guest crate brings wit-bindgen's runtime, so that a policy depends on nothing else.
-            runtime_path: Some("lb_policy_guest::rt".into()),
-            // No C code here, so no constructors to call: the call would cost on every export.
-            disable_run_ctors_once_workaround: true,
-            additional_derive_attributes: vec!["PartialEq".into()],
-            ..Opts::default()
-        };
-        let mut files = Files::default();
-        options.build().generate(&mut resolve, world_id, &mut files)?;
-        for (name, contents) in files.iter() {
-            fs::write(output.join(name), contents).with_context(|| format!("cannot write {name}"))?;
-        }
+
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(&wit)?;
+    let everything = resolve.select_world(&[package], Some("everything"))?;
+    let options = Opts {
+        format: true,
+        generate_all: true,
+        // The guest crate brings wit-bindgen's runtime, so that a policy depends on nothing else.
+        runtime_path: Some("crate::rt".into()),
+        pub_export_macro: true,
+        // No C code here, so no constructors to call: the call would cost on every export.
+        disable_run_ctors_once_workaround: true,
+        additional_derive_attributes: vec!["PartialEq".into()],
+        ..Opts::default()
+    };
+    let mut files = Files::default();
+    options.build().generate(&mut resolve, everything, &mut files)?;
+    for (name, contents) in files.iter() {
+        fs::write(output.join(name), contents).with_context(|| format!("cannot write {name}"))?;
+    }
+    for (name, worlds) in EXPORTS {
+        let encoded = component_type(&wit, worlds)?;
+        let file = output.join(name).with_extension("type");
+        fs::write(&file, encoded).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// The component type of a world that includes these, as linkers look for it in a custom section.
+fn component_type(wit: &PathBuf, worlds: &[&str]) -> Result<Vec<u8>> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(wit)?;
+    let name = &resolve.packages[package].name;
+    let (policy, version) = (format!("{}:{}", name.namespace, name.name), &name.version);
+    let version = version.as_ref().context("the package has a version")?;
+    let includes: String =
+        worlds.iter().map(|world| format!("  include {policy}/{world}@{version};\n")).collect();
+    let text = format!("package lb:guest;\nworld policy {{\n{includes}}}\n");
+    let guest = resolve.push_str("guest.wit", &text)?;
+    let world = resolve.select_world(&[guest], Some("policy"))?;
+    Ok(metadata::encode(&resolve, world, StringEncoding::UTF8, None, false)?)
 }

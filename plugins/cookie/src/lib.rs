@@ -8,69 +8,46 @@
 
 extern crate alloc;
 
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 
-use bindings::exports::lb::policy::{
-    persistence::{self, Affinity, Amendment, Key, KeyEdit, Reply, Standing, Visit},
-    setup::{self, Description, Refusal, Server, Value},
+use lb_policy::{
+    Affinity, Amendment, Description, Key, Persistence, Policy, Refusal, Reply, Server, Settings, Visit,
+    request, servers,
 };
-use bindings::lb::policy::{request, servers};
-use lb_policy_guest::Single;
 use policy::Cookie;
 
-#[allow(warnings, clippy::all)]
-#[path = "../../guest/bindings/persisting.rs"]
-#[rustfmt::skip]
-pub mod bindings;
 pub mod dates;
 pub mod dynamic;
 pub mod policy;
 pub mod settings;
 
-static COOKIE: Single<Option<Cookie>> = Single::new(None);
-
-/// The component.
+/// The policy, with the host about it.
 #[derive(Debug)]
-pub struct Component;
+pub struct Component(Cookie);
 
-impl setup::Guest for Component {
+impl Policy for Component {
     fn describe() -> Description {
-        Description {
-            name: "cookie".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            summary: "keeps a client on its server by a cookie".into(),
-            settings: settings::describe(),
-        }
+        let summary = "keeps a client on its server by a cookie";
+        Description::new("cookie", env!("CARGO_PKG_VERSION"), summary).settings(settings::describe())
     }
 
-    fn configure(settings: Vec<(String, Value)>, servers: Vec<Server>) -> Result<(), Refusal> {
-        let cookie = settings::configure(settings, servers)?;
-        COOKIE.with(|state| *state = Some(cookie));
-        Ok(())
+    fn configure(settings: Settings, servers: Vec<Server>) -> Result<Self, Refusal> {
+        settings::configure(&settings, &servers).map(Self)
     }
 }
 
-impl persistence::Guest for Component {
-    fn place() -> Key {
-        COOKIE.with(|cookie| {
-            Key::Cookie(cookie.as_ref().map_or_else(String::new, |cookie| cookie.name.clone()))
-        })
+impl Persistence for Component {
+    fn place(&self) -> Key {
+        Key::Cookie(self.0.name.clone())
     }
 
-    fn recall(visit: Visit) -> Affinity {
-        COOKIE.with(|cookie| match cookie {
-            Some(cookie) => cookie.recall(&visit, servers::usable),
-            None => Affinity { server: None, standing: Standing::Unknown, key: KeyEdit::Keep, note: 0 },
-        })
+    fn recall(&mut self, visit: Visit) -> Affinity {
+        self.0.recall(&visit, servers::usable)
     }
 
-    fn respond(reply: Reply) -> Amendment {
-        COOKIE.with(|cookie| match cookie {
-            Some(cookie) => cookie.respond(&reply, || request::method() == "POST"),
-            None => Amendment { key: KeyEdit::Keep, headers: Vec::new(), reusable_ms: 0 },
-        })
+    fn respond(&mut self, reply: Reply) -> Amendment {
+        self.0.respond(&reply, || request::method() == "POST")
     }
 }
 
-#[cfg(target_arch = "wasm32")]
-bindings::export!(Component with_types_in bindings);
+lb_policy::export!(Component: Persistence);

@@ -5,12 +5,9 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::{
-    bindings::exports::lb::policy::persistence::{
-        Affinity, Amendment, Header, HeaderEdit, KeyEdit, Reply, Standing, Visit,
-    },
-    dates::{self, Dates},
-};
+use lb_policy::{Affinity, Amendment, Header, HeaderEdit, KeyEdit, Reply, Standing, Visit};
+
+use crate::dates::{self, Dates};
 
 /// For `Amendment::reusable_ms`: until the next `configure`.
 const FOREVER: u32 = u32::MAX;

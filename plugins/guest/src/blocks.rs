@@ -28,8 +28,9 @@ fn class(layout: Layout) -> Option<usize> {
 }
 
 impl Blocks {
-    const fn new() -> Self {
-        Self { top: 0, free: [ptr::null_mut(); usize::BITS as usize] }
+    /// No blocks as yet, above an address.
+    const fn new(top: usize) -> Self {
+        Self { top, free: [ptr::null_mut(); usize::BITS as usize] }
     }
 
     /// A block for `layout`, or null. `reach` makes memory usable up to an address and says whether it could.
@@ -74,7 +75,7 @@ mod heap {
     };
 
     use super::*;
-    use crate::Single;
+    use crate::export::Single;
 
     const PAGE: usize = 1 << 16;
 
@@ -91,7 +92,7 @@ mod heap {
 
     impl Heap {
         pub(crate) const fn new() -> Self {
-            Self(Single::new(Blocks::new()))
+            Self(Single::new())
         }
     }
 
@@ -104,9 +105,7 @@ mod heap {
     unsafe impl GlobalAlloc for Heap {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             self.0.with(|blocks| {
-                if blocks.top == 0 {
-                    blocks.top = (&raw const __heap_base).addr();
-                }
+                let blocks = blocks.get_or_insert_with(|| Blocks::new((&raw const __heap_base).addr()));
                 // SAFETY: memory above the linker's data is nobody else's.
                 unsafe { blocks.take(layout, reach) }
             })
@@ -114,7 +113,7 @@ mod heap {
 
         unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
             // SAFETY: as the caller promises.
-            self.0.with(|blocks| unsafe { blocks.give(block, layout) });
+            self.0.with(|blocks| unsafe { blocks.as_mut().map(|blocks| blocks.give(block, layout)) });
         }
 
         unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
@@ -148,9 +147,7 @@ mod tests {
     fn memory(bytes: usize) -> (Vec<u128>, Blocks, usize) {
         let mut memory = vec![0_u128; bytes.div_ceil(16)];
         let start = memory.as_mut_ptr().expose_provenance();
-        let mut blocks = Blocks::new();
-        blocks.top = start + 1;
-        (memory, blocks, start + bytes)
+        (memory, Blocks::new(start + 1), start + bytes)
     }
 
     #[test]

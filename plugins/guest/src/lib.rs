@@ -1,117 +1,160 @@
-//! What the built-in policies share: an allocator, a panic handler, a place for state, and the runtime of the
-//! bindings in `bindings/` (written by `plugins/build --bindings`, included by each policy with `#[path]`).
+//! Policies for the load balancer `lb`, in Rust: who serves a request, and how a client stays with a server.
 //!
-//! On wasm32 it stands in for the standard library, so that a policy is a few KB and imports nothing but
-//! `lb:policy`. Natively, where the policies' logic is tested, it adds only [`Single`].
+//! A policy is a type that is made by [`Policy::configure`] and implements [`Balancer`], with [`Feedback`] where
+//! it learns from how its picks went, or [`Persistence`], or all of them. [`export!`] makes a component of it.
+//! What it may ask of the host stands in [`request`], [`response`], [`candidates`], [`servers`] and [`log`]. The
+//! same code runs natively, under [`testing::Scene`], where it is tested as any Rust is.
+//!
+//! ```
+//! use lb_policy::*;
+//!
+//! /// A server by the hour of the day.
+//! pub struct Hourly {
+//!     offset: u64,
+//!     count: u64,
+//! }
+//!
+//! impl Policy for Hourly {
+//!     fn describe() -> Description {
+//!         let offset = Setting::integer("offset", "Hours to add to UTC.").default(0);
+//!         Description::new("hourly", "1.0.0", "a server by the hour").setting(offset)
+//!     }
+//!
+//!     fn configure(settings: Settings, _servers: Vec<Server>) -> Result<Self, Refusal> {
+//!         match settings.integer("offset") {
+//!             hours @ 0..24 => Ok(Hourly { offset: hours as u64, count: 0 }),
+//!             _ => Err(Refusal::of("offset", "expected 0 to 23")),
+//!         }
+//!     }
+//! }
+//!
+//! impl Balancer for Hourly {
+//!     fn update(&mut self, candidates: Vec<Candidate>) {
+//!         self.count = candidates.len() as u64;
+//!     }
+//!
+//!     fn pick(&mut self, arrival: Arrival) -> Option<u32> {
+//!         let hour = arrival.time_ms / 3_600_000 + self.offset;
+//!         hour.checked_rem(self.count).map(|candidate| candidate as u32)
+//!     }
+//! }
+//!
+//! export!(Hourly: Balancer);
+//!
+//! # fn main() {
+//! use lb_policy::testing::{Request, Scene, servers};
+//!
+//! let mut scene = Scene::<Hourly>::new(servers(&[1, 1]), &[("offset", 3.into())]).unwrap();
+//! let first = scene.pick(&Request::get("/"));
+//! scene.advance_ms(3_600_000);
+//! assert_ne!(scene.pick(&Request::get("/")), first);
+//! # }
+//! ```
+//!
+//! The project of such a policy has `crate-type = ["cdylib"]` (and `"rlib"`, for tests of its own in `tests/`), and
+//! `lb-policy` with `default-features = false` as its dependency; `cargo build --release --target
+//! wasm32-unknown-unknown` makes a file that `lb` loads as it is.
+//!
+//! **Without the standard library** a policy is a few KB. Such a crate begins with
+//! `#![cfg_attr(target_arch = "wasm32", no_std)]` and leaves the default feature `runtime` on, which brings an
+//! allocator and a panic handler. The built-in policies are made so.
+//!
+//! **What to keep in mind.** Prepare in `update`, look up in `pick`. Each worker of the host has an instance of its
+//! own, so a choice should come from what is handed in: [`Arrival::sequence`] counts all picks of a backend, and
+//! [`candidates::loads`] all its requests. A panic costs the instance and what it had learned, nothing else.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;
 
 use alloc::vec::Vec;
-use core::{
-    cell::UnsafeCell,
-    sync::atomic::{AtomicBool, Ordering},
-};
 
+pub use bindings::exports::lb::policy::{
+    balancer::{Arrival, Candidate},
+    feedback::{Outcome, Verdict},
+    persistence::{Affinity, Amendment, HeaderEdit, Key, KeyEdit, Reply, Standing, Visit},
+    setup::{Description, Kind, Refusal, Setting, Value},
+};
+pub use bindings::lb::policy::types::{Header, IpAddress, Server};
+pub use host::{candidates, log, request, response, servers};
+pub use settings::Settings;
+#[doc(hidden)]
 pub use wit_bindgen::rt;
 
-#[cfg(any(target_arch = "wasm32", test))]
+#[doc(hidden)]
+#[allow(warnings, clippy::all)]
+#[path = "../bindings/everything.rs"]
+#[rustfmt::skip]
+pub mod bindings;
+#[cfg(any(all(target_arch = "wasm32", feature = "runtime"), test))]
 mod blocks;
+#[doc(hidden)]
+pub mod export;
+mod host;
+pub mod random;
+mod settings;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+pub mod weights;
 
-#[cfg(target_arch = "wasm32")]
+/// What every policy is: something that describes itself and is made of settings and servers.
+pub trait Policy: Sized + 'static {
+    /// Describes the policy: the same at any time.
+    fn describe() -> Description;
+
+    /// Makes the policy. `settings` are of the kinds that [`describe`](Self::describe) declared, with defaults
+    /// filled in; `servers` are in the order of `lb.toml`.
+    ///
+    /// # Errors
+    /// A refusal, with what is wrong, stops the start or the reload.
+    fn configure(settings: Settings, servers: Vec<Server>) -> Result<Self, Refusal>;
+
+    /// Takes other settings or other servers. What was learned is lost, unless a policy says otherwise here.
+    ///
+    /// # Errors
+    /// As [`configure`](Self::configure).
+    fn reconfigure(&mut self, settings: Settings, servers: Vec<Server>) -> Result<(), Refusal> {
+        *self = Self::configure(settings, servers)?;
+        Ok(())
+    }
+}
+
+/// A policy that picks a server for each request.
+pub trait Balancer: Policy {
+    /// Takes note of who may be chosen from now on: at least one. Called before the first `pick`, and whenever the
+    /// candidates or their weights have changed.
+    fn update(&mut self, candidates: Vec<Candidate>);
+
+    /// Picks an index into the candidates of the last `update`; `None` passes to the next policy of the list,
+    /// and after the last to the host.
+    fn pick(&mut self, arrival: Arrival) -> Option<u32>;
+}
+
+/// A balancer that hears how its picks went.
+pub trait Feedback: Balancer {
+    /// Takes note of how an attempt ended.
+    fn observe(&mut self, outcome: Outcome);
+}
+
+/// A policy that knows again the client that a server has already served.
+pub trait Persistence: Policy {
+    /// Where the key is, in requests and in responses.
+    fn place(&self) -> Key;
+
+    /// Finds the server that a request's key names.
+    fn recall(&mut self, visit: Visit) -> Affinity;
+
+    /// Says what to change in a response.
+    fn respond(&mut self, reply: Reply) -> Amendment;
+}
+
+#[cfg(all(target_arch = "wasm32", feature = "runtime"))]
 #[global_allocator]
 static ALLOCATOR: blocks::Heap = blocks::Heap::new();
 
 /// Nobody would read a message: the host reports the trap.
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "runtime"))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     core::arch::wasm32::unreachable()
-}
-
-/// The state of a policy, in a `static`. The host enters an instance with one call at a time, so a lock would
-/// have nobody to wait for: whoever finds the state in use is the same call once more, and that is a panic.
-#[derive(Debug, Default)]
-pub struct Single<T> {
-    in_use: AtomicBool,
-    value: UnsafeCell<T>,
-}
-
-// SAFETY: `with` is the only way to the value, and `in_use` lets one caller in at a time.
-unsafe impl<T: Send> Sync for Single<T> {}
-
-impl<T> Single<T> {
-    /// State that starts as `value`.
-    pub const fn new(value: T) -> Self {
-        Self { in_use: AtomicBool::new(false), value: UnsafeCell::new(value) }
-    }
-
-    /// Runs `f` on the state.
-    ///
-    /// # Panics
-    /// Where the state is in use: inside `f`, and for good once `f` has panicked.
-    pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
-        assert!(!self.in_use.swap(true, Ordering::Acquire), "the state is in use");
-        // SAFETY: the flag was down, so nobody else is between here and the store below.
-        let result = f(unsafe { &mut *self.value.get() });
-        self.in_use.store(false, Ordering::Release);
-        result
-    }
-}
-
-/// Weights in the same proportion, as small as can be: a schedule need not be longer than their sum.
-pub fn without_common_divisor(weights: &[u32]) -> Vec<u32> {
-    let divisor = weights.iter().fold(0, |divisor, weight| greatest_common_divisor(divisor, *weight)).max(1);
-    weights.iter().map(|weight| weight / divisor).collect()
-}
-
-/// The candidate that has this number's place, the numbers going round; where that is the one that `failed`, the
-/// one that comes next after it and is another, as far as there is one.
-pub fn place(places: &[u32], number: u64, failed: Option<u32>) -> Option<u32> {
-    let at = number.checked_rem(places.len() as u64)? as usize;
-    let (before, after) = places.split_at_checked(at)?;
-    let first = *after.first()?;
-    let mut others = after.iter().chain(before).filter(|candidate| **candidate != first);
-    if failed == Some(first) { others.next().copied().or(failed) } else { Some(first) }
-}
-
-fn greatest_common_divisor(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn state_is_kept_between_calls() {
-        let state = Single::new(1);
-        state.with(|value| *value += 1);
-        assert_eq!(state.with(|value| *value), 2);
-    }
-
-    #[test]
-    fn weights_lose_their_common_divisor() {
-        assert_eq!(without_common_divisor(&[100, 50, 0]), [2, 1, 0]);
-        assert_eq!(without_common_divisor(&[0, 0]), [0, 0]);
-        assert!(without_common_divisor(&[]).is_empty());
-    }
-
-    #[test]
-    fn the_one_that_failed_gives_its_place_to_the_next() {
-        let picks = |places: &[u32], failed| (0..5).map(|n| place(places, n, failed)).collect::<Vec<_>>();
-        assert_eq!(picks(&[0, 1, 0, 2], None), [Some(0), Some(1), Some(0), Some(2), Some(0)]);
-        assert_eq!(picks(&[0, 1, 0, 2], Some(0)), [Some(1), Some(1), Some(2), Some(2), Some(1)]);
-        assert_eq!(picks(&[0, 1, 0, 2], Some(2)), [Some(0), Some(1), Some(0), Some(0), Some(0)]);
-        assert_eq!(place(&[7, 7], 1, Some(7)), Some(7));
-        assert_eq!(place(&[], 1, None), None);
-    }
-
-    #[test]
-    #[should_panic(expected = "in use")]
-    fn state_in_use_is_not_lent_again() {
-        let state = Single::new(1);
-        state.with(|_| state.with(|value| *value));
-    }
 }

@@ -8,55 +8,38 @@
 
 extern crate alloc;
 
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 
-use bindings::{
-    exports::lb::policy::{
-        balancer::{self, Arrival, Candidate},
-        setup::{self, Description, Refusal, Server, Value},
-    },
-    lb::policy::candidates,
-};
-use lb_policy_guest::Single;
+use lb_policy::{Arrival, Balancer, Candidate, Description, Policy, Refusal, Server, Settings, candidates};
 use scan::Scan;
 
-#[allow(warnings, clippy::all)]
-#[path = "../../guest/bindings/balancing.rs"]
-#[rustfmt::skip]
-pub mod bindings;
 pub mod scan;
 
-static SCAN: Single<Scan> = Single::new(Scan::new());
-
-/// The component.
+/// The policy.
 #[derive(Debug)]
-pub struct LeastConn;
+pub struct LeastConn {
+    scan: Scan,
+}
 
-impl setup::Guest for LeastConn {
+impl Policy for LeastConn {
     fn describe() -> Description {
-        Description {
-            name: "leastconn".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            summary: "the server with the fewest requests in flight, by weight".into(),
-            settings: Vec::new(),
-        }
+        let summary = "the server with the fewest requests in flight, by weight";
+        Description::new("leastconn", env!("CARGO_PKG_VERSION"), summary)
     }
 
-    fn configure(_: Vec<(String, Value)>, _: Vec<Server>) -> Result<(), Refusal> {
-        Ok(())
+    fn configure(_: Settings, _: Vec<Server>) -> Result<Self, Refusal> {
+        Ok(Self { scan: Scan::default() })
     }
 }
 
-impl balancer::Guest for LeastConn {
-    fn update(candidates: Vec<Candidate>) {
-        SCAN.with(|scan| scan.update(candidates.iter().map(|candidate| candidate.weight)));
+impl Balancer for LeastConn {
+    fn update(&mut self, candidates: Vec<Candidate>) {
+        self.scan.update(candidates.iter().map(|candidate| candidate.weight));
     }
 
-    fn pick(arrival: Arrival) -> Option<u32> {
-        let loads = candidates::loads();
-        SCAN.with(|scan| scan.pick(loads, arrival.sequence, arrival.failed))
+    fn pick(&mut self, arrival: Arrival) -> Option<u32> {
+        self.scan.pick(candidates::loads(), arrival.sequence, arrival.failed)
     }
 }
 
-#[cfg(target_arch = "wasm32")]
-bindings::export!(LeastConn with_types_in bindings);
+lb_policy::export!(LeastConn: Balancer);

@@ -32,11 +32,6 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// A scan over no candidates.
-    pub const fn new() -> Self {
-        Self { weights: Vec::new(), counts: Vec::new() }
-    }
-
     /// Takes the weights of the candidates.
     pub fn update(&mut self, weights: impl Iterator<Item = u32> + Clone) {
         self.weights.clear();
@@ -99,7 +94,7 @@ mod tests {
     use super::*;
 
     fn picks(weights: &[u32], loads: &[u32], sequences: core::ops::Range<u64>) -> Vec<u32> {
-        let mut scan = Scan::new();
+        let mut scan = Scan::default();
         scan.update(weights.iter().copied());
         sequences.map(|sequence| scan.pick(loads.to_vec(), sequence, None).expect("a candidate")).collect()
     }
@@ -122,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_one_that_failed_comes_last() {
-        let mut scan = Scan::new();
+        let mut scan = Scan::default();
         assert_eq!(scan.pick([0, 5, 9].into(), 0, Some(0)), Some(1));
         assert_eq!(scan.pick([4].into(), 0, Some(0)), Some(0));
         assert_eq!(scan.pick([4, 4].into(), 0, Some(7)), Some(0));
@@ -136,7 +131,7 @@ mod tests {
 
     #[test]
     fn without_loads_nobody_is_picked() {
-        let mut scan = Scan::new();
+        let mut scan = Scan::default();
         assert_eq!(scan.pick(Vec::new(), 7, None), None);
         scan.update([1, 2].into_iter());
         assert_eq!(scan.pick(Vec::new(), 7, Some(0)), None);
@@ -159,14 +154,14 @@ mod tests {
             let equals: Vec<u32> =
                 (0..).zip(&servers).filter(|(_, server)| before(**server, lowest).is_eq()).map(|(place, _)| place).collect();
             let expected = equals[(sequence % equals.len() as u64) as usize];
-            let mut scan = Scan::new();
+            let mut scan = Scan::default();
             scan.update(weights.into_iter());
             prop_assert_eq!(scan.pick(loads, sequence, None), Some(expected));
         }
 
         #[test]
         fn any_load_is_survived(loads in prop::collection::vec(any::<u32>(), 1..20), weights in prop::collection::vec(0_u32..=256, 1..20)) {
-            let mut scan = Scan::new();
+            let mut scan = Scan::default();
             scan.update(weights.into_iter());
             let places = loads.len() as u32;
             prop_assert!(scan.pick(loads, 3, Some(1)).is_some_and(|place| place < places));

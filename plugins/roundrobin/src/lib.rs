@@ -9,52 +9,40 @@
 
 extern crate alloc;
 
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 
-use bindings::exports::lb::policy::{
-    balancer::{self, Arrival, Candidate},
-    setup::{self, Description, Refusal, Server, Value},
+use lb_policy::{
+    Arrival, Balancer, Candidate, Description, Policy, Refusal, Server, Settings, weights::place,
 };
-use lb_policy_guest::{Single, place};
 
-#[allow(warnings, clippy::all)]
-#[path = "../../guest/bindings/balancing.rs"]
-#[rustfmt::skip]
-pub mod bindings;
 pub mod schedule;
 
-/// The candidates in the order of their turns.
-static SCHEDULE: Single<Vec<u32>> = Single::new(Vec::new());
-
-/// The component.
+/// The policy.
 #[derive(Debug)]
-pub struct RoundRobin;
+pub struct RoundRobin {
+    /// The candidates in the order of their turns.
+    schedule: Vec<u32>,
+}
 
-impl setup::Guest for RoundRobin {
+impl Policy for RoundRobin {
     fn describe() -> Description {
-        Description {
-            name: "roundrobin".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            summary: "each server in turn, by weight".into(),
-            settings: Vec::new(),
-        }
+        Description::new("roundrobin", env!("CARGO_PKG_VERSION"), "each server in turn, by weight")
     }
 
-    fn configure(_: Vec<(String, Value)>, _: Vec<Server>) -> Result<(), Refusal> {
-        Ok(())
+    fn configure(_: Settings, _: Vec<Server>) -> Result<Self, Refusal> {
+        Ok(Self { schedule: Vec::new() })
     }
 }
 
-impl balancer::Guest for RoundRobin {
-    fn update(candidates: Vec<Candidate>) {
+impl Balancer for RoundRobin {
+    fn update(&mut self, candidates: Vec<Candidate>) {
         let weights: Vec<u32> = candidates.iter().map(|candidate| candidate.weight).collect();
-        SCHEDULE.with(|schedule| *schedule = schedule::schedule(&weights));
+        self.schedule = schedule::schedule(&weights);
     }
 
-    fn pick(arrival: Arrival) -> Option<u32> {
-        SCHEDULE.with(|schedule| place(schedule, arrival.sequence, arrival.failed))
+    fn pick(&mut self, arrival: Arrival) -> Option<u32> {
+        place(&self.schedule, arrival.sequence, arrival.failed)
     }
 }
 
-#[cfg(target_arch = "wasm32")]
-bindings::export!(RoundRobin with_types_in bindings);
+lb_policy::export!(RoundRobin: Balancer);

@@ -13,7 +13,7 @@
 use alloc::{collections::BinaryHeap, vec::Vec};
 use core::cmp::Reverse;
 
-use lb_policy_guest::without_common_divisor;
+use lb_policy::weights::without_common_divisor;
 
 /// A server that has entered the period. The order of the fields is the order of precedence.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

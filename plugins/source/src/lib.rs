@@ -9,53 +9,41 @@
 
 extern crate alloc;
 
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 
-use bindings::exports::lb::policy::{
-    balancer::{self, Arrival, Candidate},
-    setup::{self, Description, Refusal, Server, Value},
+use lb_policy::{
+    Arrival, Balancer, Candidate, Description, Policy, Refusal, Server, Settings, weights::place,
 };
-use lb_policy_guest::{Single, place};
 
-#[allow(warnings, clippy::all)]
-#[path = "../../guest/bindings/balancing.rs"]
-#[rustfmt::skip]
-pub mod bindings;
 pub mod map;
 
-/// The candidate for each remainder of a hash.
-static MAP: Single<Vec<u32>> = Single::new(Vec::new());
-
-/// The component.
+/// The policy.
 #[derive(Debug)]
-pub struct Source;
+pub struct Source {
+    /// The candidate for each remainder of a hash.
+    map: Vec<u32>,
+}
 
-impl setup::Guest for Source {
+impl Policy for Source {
     fn describe() -> Description {
-        Description {
-            name: "source".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            summary: "by a hash of the client's address, by weight".into(),
-            settings: Vec::new(),
-        }
+        let summary = "by a hash of the client's address, by weight";
+        Description::new("source", env!("CARGO_PKG_VERSION"), summary)
     }
 
-    fn configure(_: Vec<(String, Value)>, _: Vec<Server>) -> Result<(), Refusal> {
-        Ok(())
+    fn configure(_: Settings, _: Vec<Server>) -> Result<Self, Refusal> {
+        Ok(Self { map: Vec::new() })
     }
 }
 
-impl balancer::Guest for Source {
-    fn update(candidates: Vec<Candidate>) {
+impl Balancer for Source {
+    fn update(&mut self, candidates: Vec<Candidate>) {
         let weights: Vec<u32> = candidates.iter().map(|candidate| candidate.weight).collect();
-        MAP.with(|map| *map = map::map(&weights));
+        self.map = map::map(&weights);
     }
 
-    fn pick(arrival: Arrival) -> Option<u32> {
-        let hash = map::hash(&arrival.client);
-        MAP.with(|map| place(map, hash.into(), arrival.failed))
+    fn pick(&mut self, arrival: Arrival) -> Option<u32> {
+        place(&self.map, map::hash(&arrival.client).into(), arrival.failed)
     }
 }
 
-#[cfg(target_arch = "wasm32")]
-bindings::export!(Source with_types_in bindings);
+lb_policy::export!(Source: Balancer);

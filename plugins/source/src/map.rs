@@ -3,9 +3,7 @@
 
 use alloc::{vec, vec::Vec};
 
-use lb_policy_guest::without_common_divisor;
-
-use crate::bindings::lb::policy::types::IpAddress;
+use lb_policy::{IpAddress, weights::without_common_divisor};
 
 /// The 32-bit words of the address, exclusive-ored: an IPv4 address is its own hash.
 pub fn hash(address: &IpAddress) -> u32 {
