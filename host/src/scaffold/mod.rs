@@ -32,6 +32,8 @@ pub enum Language {
     Js,
     /// Python 3.10 or later
     Python,
+    /// Rust, without the standard library
+    Rust,
     /// Zig
     Zig,
     /// AssemblyScript
@@ -94,20 +96,23 @@ pub fn create(parent: &Path, name: &str, language: Language) -> Result<PathBuf, 
         io::ErrorKind::AlreadyExists => Error::Exists(project.clone()),
         _ => Error::Write(project.clone(), error),
     })?;
-    let sources = templates::of(language).iter().map(|(path, text)| (path.to_string(), filled(text, name)));
-    let interface = WIT.iter().map(|(path, text)| (format!("wit/{path}"), text.to_string()));
-    for (path, text) in sources.chain(interface) {
-        write(&project.join(path), &text)?;
+    for (path, contents) in templates::of(language) {
+        // What is no text is the same for every name.
+        let filled = std::str::from_utf8(contents).map(|text| filled(text, name).into_bytes());
+        write(&project.join(path), &filled.unwrap_or_else(|_| contents.to_vec()))?;
+    }
+    for (path, text) in WIT {
+        write(&project.join("wit").join(path), text.as_bytes())?;
     }
     Ok(project)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Error> {
+fn write(path: &Path, contents: &[u8]) -> Result<(), Error> {
     let cannot = |error| Error::Write(path.to_owned(), error);
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).map_err(cannot)?;
     }
-    fs::write(path, text).map_err(cannot)
+    fs::write(path, contents).map_err(cannot)
 }
 
 /// Whether all languages can build with this name, and all logs hold it.

@@ -1,10 +1,14 @@
-//! Writes the Rust bindings of the policies' worlds: `lb-policy-bindgen WIT-DIRECTORY OUTPUT-DIRECTORY`.
+//! Writes the Rust and C bindings of the policies' worlds: `lb-policy-bindgen WIT-DIRECTORY RUST-DIRECTORY C-DIRECTORY`.
 //!
 //! The output is checked in, so that a policy builds in seconds: with wit-bindgen's macro, the parser and
 //! everything else behind it would be built first. The bindings are of all that there is; which of it a policy
 //! exports is in the component type that `lb_policy::export!` puts into it, a file here for each choice.
+//! The C bindings are of balancers, for the project that `lb policy new` writes.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use wit_bindgen_core::{Files, WorldGenerator, wit_parser::Resolve};
@@ -22,8 +26,10 @@ const EXPORTS: [(&str, &[&str]); 5] = [
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let usage = "usage: lb-policy-bindgen WIT-DIRECTORY OUTPUT-DIRECTORY";
-    let (wit, output) = (arguments.next().context(usage)?, arguments.next().context(usage)?);
+    let usage = "usage: lb-policy-bindgen WIT-DIRECTORY RUST-DIRECTORY C-DIRECTORY";
+    let mut directory = || arguments.next().context(usage);
+    let (wit, output, c_output) = (directory()?, directory()?, directory()?);
+    write_c(&wit, &c_output)?;
 
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(&wit)?;
@@ -48,6 +54,25 @@ fn main() -> Result<()> {
         let encoded = component_type(&wit, worlds)?;
         let file = output.join(name).with_extension("type");
         fs::write(&file, encoded).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Writes the C bindings of balancers. The object file with their component type is left out, and with it the line
+/// that asks for it: the host takes a module at the names of its exports.
+fn write_c(wit: &PathBuf, output: &Path) -> Result<()> {
+    const WANTS_TYPE: &str = "\n// Ensure that the *_component_type.o object is linked in";
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(wit)?;
+    let world = resolve.select_world(&[package], Some("balancing"))?;
+    let mut options = wit_bindgen_c::Opts::default();
+    options.no_object_file = true;
+    let mut files = Files::default();
+    options.build().generate(&mut resolve, world, &mut files)?;
+    for (name, contents) in files.iter() {
+        let text = std::str::from_utf8(contents).with_context(|| format!("{name} is no text"))?;
+        let text = text.split(WANTS_TYPE).next().unwrap_or(text);
+        fs::write(output.join(name), text).with_context(|| format!("cannot write {name}"))?;
     }
     Ok(())
 }

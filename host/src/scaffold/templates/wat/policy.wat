@@ -34,7 +34,9 @@
     (if (i32.gt_u (local.get $end) (i32.shl (memory.size) (i32.const 16)))
       (then
         (if (i32.eq (i32.const -1)
-              (memory.grow (i32.add (i32.shr_u (local.get $size) (i32.const 16)) (i32.const 1))))
+              (memory.grow
+                (i32.add (i32.const 1)
+                  (i32.shr_u (i32.add (local.get $size) (local.get $align)) (i32.const 16)))))
           (then unreachable))))
     (global.set $free (local.get $end))
     (local.get $at))

@@ -7,11 +7,11 @@ const builtin = @import("builtin");
 const std = @import("std");
 
 /// For what the policy keeps.
-pub const allocator = std.heap.wasm_allocator;
+pub const allocator = if (builtin.cpu.arch.isWasm()) std.heap.wasm_allocator else std.heap.page_allocator;
 
 pub fn List(comptime T: type) type {
     return extern struct {
-        ptr: [*]const T = undefined,
+        ptr: [*]const T = @ptrFromInt(@alignOf(T)),
         len: usize = 0,
 
         pub fn of(items: []const T) @This() {
@@ -140,7 +140,7 @@ pub fn log(level: Level, message: []const u8) void {
 }
 
 /// What the host hands over in a call; forgotten when it ends.
-var handed: std.heap.ArenaAllocator = .init(std.heap.wasm_allocator);
+var handed: std.heap.ArenaAllocator = .init(allocator);
 
 /// Makes a component's exports of `Policy`'s `description`, `configure`, `update` and `pick`.
 pub fn exportPolicy(comptime Policy: type) void {
@@ -209,7 +209,7 @@ pub fn exportPolicy(comptime Policy: type) void {
 
         /// Gives the host memory for what it hands over. Nothing that it asks for is aligned to more than eight bytes.
         fn realloc(_: ?[*]u8, _: usize, _: usize, size: usize) callconv(.c) [*]u8 {
-            const words = handed.allocator().alloc(u64, (size + 7) / 8) catch @trap();
+            const words = handed.allocator().alloc(u64, size / 8 + 1) catch @trap();
             return @ptrCast(words.ptr);
         }
     };

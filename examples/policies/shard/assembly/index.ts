@@ -1,0 +1,1 @@
+../../../../host/src/scaffold/templates/assemblyscript/assembly/index.ts

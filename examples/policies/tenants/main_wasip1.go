@@ -1,0 +1,5 @@
+package main
+
+import "tenants/lb"
+
+func init() { lb.Export(&policy{ask: lb.Header}) }

@@ -1,0 +1,1 @@
+../../../host/src/scaffold/templates/zig/lb.zig
