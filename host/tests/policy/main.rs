@@ -1,9 +1,11 @@
 //! Policies, good and hostile, through the doors that the data path uses.
 
 mod built_in;
+mod chosen;
 mod contained;
 mod guest;
 mod loading;
 mod persisting;
+mod reference;
 mod sandbox;
 mod scene;
