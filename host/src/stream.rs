@@ -2,13 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use crate::buffer::Buffer;
+use crate::splice::Pipe;
 
 /// A connection.
 #[derive(Debug)]
@@ -109,9 +111,60 @@ impl Reader<'_> {
         buffer.came(count);
         Poll::Ready(Ok(count))
     }
+
+    /// Moves what there is into the pipe, at most so many bytes; 0 at the end.
+    pub(crate) fn poll_splice(
+        &mut self,
+        context: &mut Context<'_>,
+        pipe: &mut Pipe,
+        at_most: usize,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let moved = match self {
+                Reader::Tcp(half) => {
+                    let stream = half.as_ref();
+                    ready!(stream.poll_read_ready(context))?;
+                    stream.try_io(Interest::READABLE, || pipe.fill(stream.as_fd(), at_most))
+                }
+                Reader::Unix(half) => {
+                    let stream = half.as_ref();
+                    ready!(stream.poll_read_ready(context))?;
+                    stream.try_io(Interest::READABLE, || pipe.fill(stream.as_fd(), at_most))
+                }
+            };
+            if !is_would_block(&moved) {
+                return Poll::Ready(moved);
+            }
+        }
+    }
 }
 
 impl Writer<'_> {
+    /// Moves as much as goes out of the pipe, which must hold something.
+    pub(crate) fn poll_splice(
+        &mut self,
+        context: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let moved = match self {
+                Writer::Tcp(half) => {
+                    let stream = half.as_ref();
+                    ready!(stream.poll_write_ready(context))?;
+                    stream.try_io(Interest::WRITABLE, || pipe.drain(stream.as_fd()))
+                }
+                Writer::Unix(half) => {
+                    let stream = half.as_ref();
+                    ready!(stream.poll_write_ready(context))?;
+                    stream.try_io(Interest::WRITABLE, || pipe.drain(stream.as_fd()))
+                }
+            };
+            if !is_would_block(&moved) {
+                return Poll::Ready(moved);
+            }
+        }
+    }
+
     /// Writes as much as goes.
     pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = match self {
@@ -131,4 +184,8 @@ impl Writer<'_> {
             Writer::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
+}
+
+fn is_would_block(moved: &io::Result<usize>) -> bool {
+    moved.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
