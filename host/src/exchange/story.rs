@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+use crate::config::model::LogLevel;
 use crate::connection::Client;
 use crate::log::record::Record;
 use crate::policy::Standing;
@@ -89,6 +90,9 @@ impl Story {
         client: &Client,
         standing: Option<Standing>,
     ) {
+        if !frontend.log.takes(LogLevel::Info) {
+            return;
+        }
         let now = Instant::now();
         let ms = |from: Option<Instant>, to: Option<Instant>| match (from, to) {
             (Some(from), Some(to)) => to.saturating_duration_since(from).as_millis() as i64,
