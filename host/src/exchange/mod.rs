@@ -116,7 +116,7 @@ impl<'a> Exchange<'a> {
         let mut persistence = persistence.borrow_mut();
         let request = &self.client.request;
         let key = persistence.key().clone();
-        let values: &mut dyn Iterator<Item = &[u8]> = match &key {
+        let values: &mut dyn Iterator<Item = &[u8]> = match &*key {
             Key::Cookie(name) => &mut request
                 .lines()
                 .known(Known::Cookie)
@@ -140,8 +140,9 @@ impl<'a> Exchange<'a> {
     /// Writes the request for the server, with as much of its body as has come.
     fn compose(&mut self) -> Result<(), Failure> {
         let persistence = self.backend.persistence.as_ref().map(|persistence| persistence.borrow());
-        let key =
-            persistence.as_ref().map(|persistence| (persistence.key(), &self.affinity.key, self.key_number));
+        let key = persistence
+            .as_ref()
+            .map(|persistence| (&**persistence.key(), &self.affinity.key, self.key_number));
         let changes = request::Changes {
             key,
             forwardfor: [
