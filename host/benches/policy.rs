@@ -93,6 +93,6 @@ fn backend(policy: &str, servers: usize) -> Arc<Backend> {
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
     };
-    let servers = config.servers.iter().cloned().map(Server::new).collect();
+    let servers = Server::all(&config.servers);
     Backend::new(config, servers)
 }

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::backend::Backend;
 use crate::backend::health::checker::Checker;
+use crate::backend::load::Load;
 use crate::backend::resolve::{Names, System};
 use crate::backend::server::Server;
 use crate::config::Loaded;
@@ -219,11 +220,11 @@ impl Control {
     /// A backend whose servers, where they are the same as before, are carried over with their state.
     fn renew_backend(&self, config: &model::Backend) -> Arc<Backend> {
         let before = self.backends.iter().find(|backend| backend.config.name == config.name);
-        let servers = config.servers.iter().map(|server| {
+        let servers = config.servers.iter().zip(Load::table(config.servers.len())).map(|(server, load)| {
             let same = before
                 .filter(|before| before.config.check == config.check)
                 .and_then(|before| before.servers.iter().find(|old| old.config == *server).cloned());
-            same.unwrap_or_else(|| Server::new(server.clone()))
+            same.unwrap_or_else(|| Server::new(server.clone(), load))
         });
         Backend::new(config.clone(), servers.collect())
     }
