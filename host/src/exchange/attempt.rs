@@ -5,12 +5,12 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::transfer::Halt;
-use super::{Exchange, client_ip, response};
+use super::{Exchange, client_ip, response, since_1970_ms};
 use crate::backend::queue::{Binding, Place, Slot};
 use crate::buffer::Buffer;
 use crate::connection::Client;
@@ -27,6 +27,7 @@ const MAX_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// A server that has answered: the response's head is in [`Client::response`], what came with it in `buffer`.
 pub(super) struct Attempt {
     pub(super) server: u32,
+    pub(super) began: Instant,
     pub(super) address_version: u64,
     pub(super) stream: Stream,
     pub(super) buffer: Buffer,
@@ -58,26 +59,25 @@ impl Exchange<'_> {
             let slot = self.assign(same, failed).await?;
             let server = slot.index() as u32;
             let address_version = slot.server().address_version.load(Relaxed);
-            let picked = Instant::now();
+            let began = Instant::now();
             self.story.server = Some(server);
-            self.story.assigned.get_or_insert(picked);
+            self.story.assigned.get_or_insert(began);
             let tried = match self.try_server(server).await {
                 Ok((stream, buffer, broken)) => {
-                    self.observe(server, Verdict::Answered, self.client.response.status, picked);
-                    return Ok(Attempt { server, address_version, stream, buffer, broken, slot });
+                    return Ok(Attempt { server, began, address_version, stream, buffer, broken, slot });
                 }
                 Err(tried) => tried,
             };
             self.leave_place(slot);
             let failure = match tried {
                 Tried::Failed(failure) => {
-                    self.observe(server, verdict(failure), 0, picked);
+                    self.observe(server, verdict(failure), 0, began);
                     return Err(failure);
                 }
                 Tried::Unreachable(failure) => failure,
                 Tried::Stale => Failure::ServerStale,
             };
-            self.observe(server, Verdict::Unreachable, 0, picked);
+            self.observe(server, verdict(failure), 0, began);
             if self.story.retries >= config.retries {
                 return Err(failure);
             }
@@ -148,12 +148,22 @@ impl Exchange<'_> {
         self.backend.balancer.borrow_mut().pick(&self.client.request, client, self.time_ms, failed)
     }
 
-    fn observe(&self, server: u32, verdict: Verdict, status: u16, picked: Instant) {
+    /// Tells the balancers that want to know how the attempt that began then has ended. `status` is that of the
+    /// response's head, 0 where there was none.
+    pub(super) fn observe(&self, server: u32, verdict: Verdict, status: u16, began: Instant) {
         let mut balancer = self.backend.balancer.borrow_mut();
         if balancer.wants_feedback() {
-            let latency_us = picked.elapsed().as_micros() as u64;
-            let time_ms = self.time_ms + latency_us / 1000;
-            balancer.observe(&Outcome { server, verdict, status, latency_us, time_ms });
+            let now = Instant::now();
+            let us = |then: Instant| then.saturating_duration_since(began).as_micros() as u64;
+            balancer.observe(&Outcome {
+                server,
+                verdict,
+                status,
+                connect_us: self.story.connected.map_or(0, us),
+                latency_us: us(self.story.responded.unwrap_or(now)),
+                bytes: self.story.bytes,
+                time_ms: since_1970_ms(SystemTime::now()),
+            });
         }
     }
 
@@ -301,10 +311,13 @@ fn no_connection(failure: Failure) -> Tried {
     }
 }
 
-fn verdict(failure: Failure) -> Verdict {
+/// What balancers hear of a failure.
+pub(super) fn verdict(failure: Failure) -> Verdict {
+    use Failure::*;
     match failure {
-        Failure::ServerTimeout => Verdict::TimedOut,
-        Failure::ClientAbortsUpload | Failure::ClientAbortsData | Failure::BadRequestBody => {
+        ConnectRefused | ConnectTimeout | ConnectExhausted => Verdict::Unreachable,
+        ServerTimeout | ServerTimeoutData => Verdict::TimedOut,
+        ClientAbortsUpload | ClientAbortsData | ClientTimeoutData | BadRequestBody | BadRequestData => {
             Verdict::Abandoned
         }
         _ => Verdict::Broken,

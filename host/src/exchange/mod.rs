@@ -30,7 +30,7 @@ use crate::failure::{Connection, Failure, Page};
 use crate::http::body::Encoding;
 use crate::http::cookies;
 use crate::http::head::{Framing, Known, Version};
-use crate::policy::{Affinity, Key, Standing};
+use crate::policy::{Affinity, Key, Standing, Verdict};
 use crate::worker::{BackendSeat, FrontendSeat, Worker};
 use story::Story;
 use transfer::Transfer;
@@ -72,7 +72,7 @@ impl<'a> Exchange<'a> {
     ) -> Exchange<'a> {
         let mut story = Story::new(began);
         story.has_persistence = backend.persistence.is_some();
-        let time_ms = began.1.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let time_ms = since_1970_ms(began.1);
         let pending = std::mem::take(&mut client.spare_up);
         let encoding = encoding(client.request.framing);
         let upload = Transfer::new(client.request.framing, encoding, pending);
@@ -106,7 +106,12 @@ impl<'a> Exchange<'a> {
         let backend = self.backend;
         let _entered = backend.enter();
         let attempt = self.attempt().await?;
-        self.relay(attempt).await
+        let (server, began, status) = (attempt.server, attempt.began, self.client.response.status);
+        let relayed = self.relay(attempt).await;
+        let verdict =
+            relayed.as_ref().map_or_else(|failure| attempt::verdict(*failure), |_| Verdict::Answered);
+        self.observe(server, verdict, status, began);
+        relayed
     }
 
     /// Asks persistence, where the request carries its key, for the server that the client is bound to. Of
@@ -192,6 +197,11 @@ impl<'a> Exchange<'a> {
 /// How a body framed like this is passed on.
 fn encoding(framing: Framing) -> Encoding {
     if framing == Framing::Chunked { Encoding::Chunked } else { Encoding::Plain }
+}
+
+/// Milliseconds since 1970, UTC.
+fn since_1970_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// The client's address for policies; that of nobody on a Unix socket.
