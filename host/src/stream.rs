@@ -1,6 +1,7 @@
 //! A byte stream to a client or a server, whatever carries it.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
@@ -83,6 +84,20 @@ impl Stream {
             Stream::Tcp(stream) => stream.poll_read_ready(context).is_ready(),
             Stream::Unix(stream) => stream.poll_read_ready(context).is_ready(),
         }
+    }
+
+    /// Whether nothing has arrived that has not been read, not even the end, by asking the system.
+    pub(crate) fn is_drained(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Stream::Tcp(stream) => {
+                stream.try_io(Interest::READABLE, || socket2::SockRef::from(stream).peek(&mut byte))
+            }
+            Stream::Unix(stream) => {
+                stream.try_io(Interest::READABLE, || socket2::SockRef::from(stream).peek(&mut byte))
+            }
+        };
+        is_would_block(&peeked)
     }
 
     /// Makes closing send a reset at once, so that the peer learns that the answer is not whole.

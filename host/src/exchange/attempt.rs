@@ -55,14 +55,15 @@ impl Exchange<'_> {
     pub(super) async fn attempt(&mut self) -> Result<Attempt, Failure> {
         let config = &self.backend.shared.config;
         let (mut failed, mut same) = (None, None);
+        let mut now = self.story.came.head;
         loop {
-            let slot = self.assign(same, failed).await?;
+            let (slot, waited) = self.assign(same, failed).await?;
             let server = slot.index() as u32;
             let address_version = slot.server().address_version.load(Relaxed);
-            let began = Instant::now();
+            let began = if waited { Instant::now() } else { now };
             self.story.server = Some(server);
             self.story.assigned.get_or_insert(began);
-            let tried = match self.try_server(server).await {
+            let tried = match self.try_server(server, began).await {
                 Ok((stream, buffer, broken)) => {
                     return Ok(Attempt { server, began, address_version, stream, buffer, broken, slot });
                 }
@@ -97,12 +98,15 @@ impl Exchange<'_> {
                     tokio::time::sleep(pause).await;
                 }
             }
+            now = Instant::now();
         }
     }
 
-    /// A place at a server: the one tried before, the one that the client is bound to, or the balancer's pick.
-    async fn assign(&mut self, mut same: Option<u32>, failed: Option<u32>) -> Result<Slot, Failure> {
+    /// A place at a server: the one tried before, the one that the client is bound to, or the balancer's pick. Says
+    /// whether it had to wait for it.
+    async fn assign(&mut self, mut same: Option<u32>, failed: Option<u32>) -> Result<(Slot, bool), Failure> {
         let backend = &self.backend.shared;
+        let mut waited = false;
         loop {
             let bound = same.or(self.affinity.server);
             let server = match bound {
@@ -111,7 +115,7 @@ impl Exchange<'_> {
             };
             let binding = if bound.is_some() { Binding::Bound } else { Binding::Free };
             let waiting = match backend.clone().place(server as usize, binding) {
-                Place::Ready(slot) => return Ok(slot),
+                Place::Ready(slot) => return Ok((slot, waited)),
                 Place::Wait(waiting) => waiting,
             };
             let timeouts = &backend.config.timeout;
@@ -122,10 +126,11 @@ impl Exchange<'_> {
                 Binding::Free => self.story.backend_queue = waiting.position,
             }
             match self.client.timer.limit(waiting).await {
-                Ok(Ok(slot)) => return Ok(slot),
+                Ok(Ok(slot)) => return Ok((slot, true)),
                 // The server went DOWN while this waited: who is bound to it is so no more.
                 Ok(Err(_evicted)) => {
                     same = None;
+                    waited = true;
                     self.leave_server();
                 }
                 Err(_elapsed) => {
@@ -168,7 +173,7 @@ impl Exchange<'_> {
     }
 
     /// Sends the request on a connection that idles, or on a new one, and waits for the answer's head.
-    async fn try_server(&mut self, server: u32) -> Result<Conversation, Tried> {
+    async fn try_server(&mut self, server: u32, began: Instant) -> Result<Conversation, Tried> {
         let backend = self.backend;
         let shared = &backend.shared.servers[server as usize];
         let address_version = shared.address_version.load(Relaxed);
@@ -177,7 +182,7 @@ impl Exchange<'_> {
             self.upload.is_read().then(|| backend.pools[server as usize].borrow_mut().take(address_version));
         if let Some(stream) = idle.flatten() {
             self.story.connected = self.story.assigned;
-            match self.converse(stream, true).await {
+            match self.converse(stream, began, true).await {
                 Err(Tried::Stale) => {}
                 done => return done,
             }
@@ -189,17 +194,24 @@ impl Exchange<'_> {
             Ok(Err(error)) => return Err(no_connection(connect_failure(&error))),
             Err(_elapsed) => return Err(Tried::Unreachable(Failure::ConnectTimeout)),
         };
-        self.story.connected = Some(Instant::now());
-        self.converse(stream, false).await
+        let connected = Instant::now();
+        self.story.connected = Some(connected);
+        self.converse(stream, connected, false).await
     }
 
     /// Sends the request and reads heads up to the one that answers it.
-    async fn converse(&mut self, mut stream: Stream, reused: bool) -> Result<Conversation, Tried> {
+    async fn converse(
+        &mut self,
+        mut stream: Stream,
+        mut began: Instant,
+        reused: bool,
+    ) -> Result<Conversation, Tried> {
         let mut buffer = Buffer::none();
         buffer.ensure(self.worker.tune.bufsize);
         self.upload.rewind();
         let mut broken = false;
         loop {
+            self.client.timer.set(began, self.backend.shared.config.timeout.server);
             let head = self.await_head(&mut stream, &mut buffer, reused, &mut broken).await;
             if head.is_err() && !self.upload.is_done() {
                 // The server learns that what it has of the request is not all.
@@ -211,6 +223,7 @@ impl Exchange<'_> {
                 101 => return Err(Tried::Failed(Failure::ServerInvalid)),
                 100..=199 => {
                     self.pass_interim().await.map_err(Tried::Failed)?;
+                    began = Instant::now();
                     continue;
                 }
                 _ => {}
@@ -235,7 +248,6 @@ impl Exchange<'_> {
         let (upload, to_head) = (&mut self.upload, request.method() == b"HEAD");
         let (mut from_client, _) = client.split();
         let (mut from_server, mut to_server) = stream.split();
-        timer.set(Instant::now(), timeout);
         let mut silent = held.is_empty();
         poll_fn(|context| {
             if !*broken && !upload.is_done() {

@@ -25,7 +25,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use crate::connection::Client;
+use crate::connection::{Came, Client};
 use crate::failure::{Connection, Failure, Page};
 use crate::http::body::Encoding;
 use crate::http::cookies;
@@ -61,18 +61,17 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// The exchange of the request whose head the client's side holds. It began with its first byte, at
-    /// `began`.
+    /// The exchange of the request whose head the client's side holds.
     pub(crate) fn new(
         worker: &'a Worker,
         frontend: &'a FrontendSeat,
         backend: &'a BackendSeat,
         client: &'a mut Client,
-        began: (Instant, SystemTime),
+        came: Came,
     ) -> Exchange<'a> {
-        let mut story = Story::new(began);
+        let mut story = Story::new(came);
         story.has_persistence = backend.persistence.is_some();
-        let time_ms = since_1970_ms(began.1);
+        let time_ms = since_1970_ms(came.first_byte_at);
         let pending = std::mem::take(&mut client.spare_up);
         let encoding = encoding(client.request.framing);
         let upload = Transfer::new(client.request.framing, encoding, pending);

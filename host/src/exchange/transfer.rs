@@ -52,6 +52,8 @@ pub(crate) struct Transfer {
     pipe: Option<Pipe>,
     /// Whether it may be spliced, as far as is known.
     spliceable: bool,
+    /// Whether any of it was: then nobody has looked at what follows it.
+    pub(crate) spliced: bool,
     /// Whether the body's end has been read.
     ended: bool,
     /// Bytes written.
@@ -73,6 +75,7 @@ impl Transfer {
             direct: 0,
             pipe: None,
             spliceable: encoding == Encoding::Plain,
+            spliced: false,
             ended: framing == Framing::None,
             written: 0,
             moved: false,
@@ -226,7 +229,7 @@ impl Transfer {
             match ready!(source.poll_splice(context, pipe, left)) {
                 Ok(0) => return Poll::Ready(Err(Halt::SourceClosed)),
                 Ok(count) => {
-                    self.moved = true;
+                    (self.moved, self.spliced) = (true, true);
                     self.decoder.pass(count as u64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use super::kit::{Client, Directory, Next, Proxy, Wire, client, get, origin, proxy};
+use super::kit::{Client, Directory, Message, Next, Proxy, Wire, client, get, origin, proxy};
 
 const MEGABYTE: usize = 1 << 20;
 /// The size of one body.
@@ -58,6 +58,27 @@ fn a_large_body_passes_whole_between_unix_sockets() {
     upload(&mut client);
     upload(&mut client);
     drop(proxy);
+}
+
+#[test]
+fn a_connection_that_carried_a_large_body_is_used_again_unless_more_came_than_the_body() {
+    let down = |more: &'static str| {
+        move |_: &mut Message, wire: &mut Wire| {
+            wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {BODY}\r\n\r\n"))?;
+            give(wire)?;
+            wire.write(more).map(|()| Next::Keep)
+        }
+    };
+    let a = origin("a").script("/down", down("")).script("/more", down("HTTP/1.1 200 OK\r\n\r\n")).start();
+    let proxy = proxy().server(&a).start();
+    let mut client = client(proxy.address());
+    for (path, connections) in [("/down", 1), ("/down", 1), ("/more", 1), ("/down", 2)] {
+        client.ask("GET", path, &[]);
+        client.head();
+        take(&mut client.wire).expect("a whole body");
+        proxy.exchange(path);
+        assert_eq!(a.connections(), connections, "{path}");
+    }
 }
 
 #[test]
