@@ -110,6 +110,14 @@ impl Stream {
 }
 
 impl Reader<'_> {
+    /// Whether there is something to read, as far as the runtime knows; else wakes the task when there is.
+    pub(crate) fn is_ready(&self, context: &mut Context<'_>) -> bool {
+        match self {
+            Reader::Tcp(half) => half.as_ref().poll_read_ready(context).is_ready(),
+            Reader::Unix(half) => half.as_ref().poll_read_ready(context).is_ready(),
+        }
+    }
+
     /// Reads what there is into the buffer; 0 bytes at the end, and where the buffer is full.
     pub(crate) fn poll_read(
         &mut self,

@@ -207,7 +207,6 @@ impl Exchange<'_> {
         reused: bool,
     ) -> Result<Conversation, Tried> {
         let mut buffer = Buffer::none();
-        buffer.ensure(self.worker.tune.bufsize);
         self.upload.rewind();
         let mut broken = false;
         loop {
@@ -276,8 +275,16 @@ impl Exchange<'_> {
                         Ok(_) | Err(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerInvalid))),
                     }
                 }
+                // While the server thinks there is no buffer: the few that are in use stay in the processor's cache.
+                if held.is_empty() && !from_server.is_ready(context) {
+                    break;
+                }
+                held.ensure(tune.bufsize);
                 match from_server.poll_read(context, held) {
-                    Poll::Pending => break,
+                    Poll::Pending => {
+                        held.release();
+                        break;
+                    }
                     Poll::Ready(Ok(count)) if count > 0 => silent = false,
                     Poll::Ready(_) if reused && silent => return Poll::Ready(Err(Tried::Stale)),
                     Poll::Ready(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerClosed))),

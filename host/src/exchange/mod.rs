@@ -156,7 +156,9 @@ impl<'a> Exchange<'a> {
             client: self.client.peer.map(|peer| peer.ip()),
         };
         request::write(&self.client.request, &changes, self.upload.pending_mut());
-        self.upload.gather(&mut self.client.buffer).map_err(|_| Failure::BadRequest)
+        self.upload.gather(&mut self.client.buffer).map_err(|_| Failure::BadRequest)?;
+        self.client.buffer.release();
+        Ok(())
     }
 
     /// Answers for a failure, where an answer is still possible. The one place where that is done.
