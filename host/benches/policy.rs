@@ -1,12 +1,16 @@
-//! What the built-in policies cost a request, in nanoseconds on this machine: `cargo bench --bench policy`.
+//! What the built-in policies cost a request, in nanoseconds on this machine: `cargo bench --bench policy`. Beside
+//! each stands a loop in native Rust that decides the same in the simplest way, without any boundary.
 //!
 //! Medians over batches of 32 calls. The figures move with the machine's mood: compare those of one run.
 
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use lb_host::backend::Backend;
@@ -47,11 +51,17 @@ fn main() {
             let what: Vec<_> =
                 std::iter::once(*policy).chain(settings.iter().map(|(_, value)| *value)).collect();
             report(servers, &what.join(" "), || balancer.pick(&request, CLIENT, NOW, None));
+            if let Some(mut native) = native(policy, &backend) {
+                report(servers, &format!("{policy}, native"), || native(CLIENT));
+            }
         }
         let backend = backend("roundrobin", &[], servers);
         let policies = runtime.prove(&backend.config).unwrap().open(&backend);
         let mut cookie = policies.persistence().unwrap();
         report(servers, "cookie: recall", || cookie.recall(&request, b"s1", CLIENT, NOW));
+        let names: HashMap<&str, usize> =
+            backend.config.servers.iter().enumerate().map(|(index, s)| (&*s.name, index)).collect();
+        report(servers, "cookie: recall, native", || names.get(black_box("s1")).copied());
         let reply = Reply {
             server: 1,
             standing: Standing::Absent,
@@ -76,6 +86,39 @@ fn report<T>(servers: usize, what: &str, mut call: impl FnMut() -> T) {
         .collect();
     batches.sort_unstable();
     println!("{servers:5} servers  {what:32} {:6} ns", batches[batches.len() / 2]);
+}
+
+/// A choice, by the client.
+type Native = Box<dyn FnMut(IpAddr) -> usize>;
+
+/// The same choice without WebAssembly, for the simplest of them.
+fn native(policy: &str, backend: &Arc<Backend>) -> Option<Native> {
+    let (servers, mut sequence) = (backend.servers.len(), 0);
+    let native: Native = match policy {
+        "roundrobin" => Box::new(move |_| {
+            sequence += 1;
+            sequence % servers
+        }),
+        "leastconn" => {
+            let backend = backend.clone();
+            Box::new(move |_| {
+                sequence += 1;
+                let loads = backend.servers.iter().map(|server| server.in_flight.load(Relaxed));
+                let turn = |index: usize| (index + servers - sequence % servers) % servers;
+                loads
+                    .enumerate()
+                    .min_by_key(|(index, load)| (*load, turn(*index)))
+                    .map_or(0, |(index, _)| index)
+            })
+        }
+        "source" => Box::new(move |client| {
+            let mut hasher = DefaultHasher::new();
+            client.hash(&mut hasher);
+            hasher.finish() as usize % servers
+        }),
+        _ => return None,
+    };
+    Some(native)
 }
 
 fn backend(policy: &str, policy_settings: &[(&str, &str)], servers: usize) -> Arc<Backend> {
@@ -116,6 +159,6 @@ fn backend(policy: &str, policy_settings: &[(&str, &str)], servers: usize) -> Ar
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
     };
-    let servers = config.servers.iter().cloned().map(Server::new).collect();
+    let servers = Server::all(&config.servers);
     Backend::new(config, servers)
 }

@@ -52,5 +52,5 @@ pub(crate) fn config(name: &str) -> model::Backend {
 }
 
 pub(crate) fn backend(config: model::Backend, servers: Vec<model::Server>) -> Arc<Backend> {
-    Backend::new(config, servers.into_iter().map(Server::new).collect())
+    Backend::new(config, Server::all(&servers))
 }

@@ -4,6 +4,7 @@
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod health;
+pub mod load;
 pub mod queue;
 pub mod resolve;
 pub mod server;

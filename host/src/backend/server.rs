@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use tokio::sync::Notify;
 
 use super::health::Record;
+use super::load::Load;
 use super::queue::Queue;
 use crate::config::model;
 
@@ -23,7 +24,7 @@ pub struct Server {
     /// Whether it may serve: what its health checks, its name and `disabled` come to.
     up: AtomicBool,
     /// Requests that it has in flight, over all workers.
-    pub in_flight: AtomicU32,
+    pub in_flight: Load,
     /// Requests that wait for a place at this server and no other.
     pub queued: AtomicU32,
     /// What its checks found. Written by the health checks and the resolver alone.
@@ -35,8 +36,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server at its start: UP unless it is disabled or has no address yet.
-    pub fn new(config: model::Server) -> Arc<Server> {
+    /// A server at its start: UP unless it is disabled or has no address yet. `in_flight` is its place in the
+    /// table of its backend's loads.
+    pub fn new(config: model::Server, in_flight: Load) -> Arc<Server> {
         let address = match &config.address {
             model::ServerAddress::Ip(address) => Some(*address),
             model::ServerAddress::Name(..) | model::ServerAddress::Unix(_) => None,
@@ -48,12 +50,22 @@ impl Server {
             address: RwLock::new(address),
             address_version: AtomicU64::new(0),
             up: AtomicBool::new(up),
-            in_flight: AtomicU32::new(0),
+            in_flight,
             queued: AtomicU32::new(0),
             record: Mutex::new(record),
             check_now: Notify::new(),
             queue: OnceLock::new(),
         })
+    }
+
+    /// Servers at their start, their loads side by side.
+    pub fn all(configs: &[model::Server]) -> Vec<Arc<Server>> {
+        configs
+            .iter()
+            .cloned()
+            .zip(Load::table(configs.len()))
+            .map(|(c, load)| Server::new(c, load))
+            .collect()
     }
 
     /// Whether it may take requests of clients that are bound to it.

@@ -4,7 +4,6 @@
 //! are checked.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
@@ -13,7 +12,7 @@ use super::bindings::{candidates, log, request, response, servers, types};
 use super::ticker::{Pulse, processor_time};
 use super::voice::{Level, Voice};
 use crate::backend::Backend;
-use crate::backend::server::Server;
+use crate::backend::load::Loads;
 use crate::http::head::{Lines, RequestHead, ResponseHead};
 
 /// The data of an instance's store.
@@ -26,8 +25,8 @@ pub(super) struct Guest {
     pub(super) response: Option<Arc<ResponseHead>>,
     /// Whether a pick is under way: loads are to be seen only then.
     pub(super) picking: bool,
-    /// The candidates of the last `update`.
-    pub(super) candidates: Vec<Arc<Server>>,
+    /// The loads of the candidates of the last `update`.
+    pub(super) loads: Loads,
     pub(super) limits: Limits,
     pub(super) watch: Watch,
     pub(super) voice: Arc<Voice>,
@@ -40,7 +39,7 @@ impl Guest {
             request: None,
             response: None,
             picking: false,
-            candidates: Vec::new(),
+            loads: Loads::default(),
             limits: Limits { memory_left: MEMORY_BYTES, table_left: TABLE_ELEMENTS, denied: false },
             watch: Watch { pulse, budget: Duration::ZERO, since: None },
             voice,
@@ -195,16 +194,13 @@ impl servers::Host for Guest {
 
 impl candidates::Host for Guest {
     fn load(&mut self, candidate: u32) -> u32 {
-        match self.candidates.get(candidate as usize) {
-            Some(server) if self.picking => server.in_flight.load(Relaxed),
-            _ => 0,
+        if !self.picking {
+            return 0;
         }
+        self.loads.read_one(candidate as usize).unwrap_or(0)
     }
 
     fn loads(&mut self) -> Vec<u32> {
-        if !self.picking {
-            return vec![0; self.candidates.len()];
-        }
-        self.candidates.iter().map(|server| server.in_flight.load(Relaxed)).collect()
+        if self.picking { self.loads.read() } else { vec![0; self.loads.len()] }
     }
 }

@@ -158,10 +158,9 @@ impl Instance {
     pub(super) fn update(&mut self, candidates: &Arc<[Candidate]>) -> Result<(), Fault> {
         let Some(balancer) = &self.balancer else { return Ok(()) };
         let guest = self.store.data_mut();
-        guest.candidates.clear();
         if let Some(backend) = &guest.backend {
-            let servers = candidates.iter().map(|c| backend.servers.get(c.server as usize));
-            guest.candidates.extend(servers.flatten().cloned());
+            let servers = candidates.iter().filter_map(|c| backend.servers.get(c.server as usize));
+            guest.loads = servers.map(|server| &server.in_flight).collect();
         }
         let list: Vec<balancer::Candidate> =
             candidates.iter().map(|c| balancer::Candidate { server: c.server, weight: c.weight }).collect();
@@ -196,9 +195,9 @@ impl Instance {
         guest.request = None;
         guest.picking = false;
         match self.end(answer)? {
-            Some(index) if index as usize >= self.store.data().candidates.len() => Err(Fault::answer(
-                format!("picked candidate {index} of {}", self.store.data().candidates.len()),
-            )),
+            Some(index) if index as usize >= self.store.data().loads.len() => {
+                Err(Fault::answer(format!("picked candidate {index} of {}", self.store.data().loads.len())))
+            }
             answer => Ok(answer),
         }
     }

@@ -18,7 +18,7 @@ use crate::http::head::RequestHead;
 
 /// A backend to try policies on: as it will be, with none of the state of one that serves.
 pub(super) fn backend_of(config: &model::Backend) -> Arc<Backend> {
-    let servers = config.servers.iter().cloned().map(Server::new).collect();
+    let servers = Server::all(&config.servers);
     Backend::new(config.clone(), servers)
 }
 

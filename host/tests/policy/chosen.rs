@@ -141,7 +141,9 @@ fn policies_that_learn_leave_a_slow_server() {
         assert!(worker.balancer.wants_feedback());
         for (server, latency_us) in [(0, 90_000), (1, 1_000), (0, 80_000), (1, 1_200)] {
             let verdict = Verdict::Answered;
-            worker.balancer.observe(&Outcome { server, verdict, status: 200, latency_us, time_ms: START });
+            let (status, connect_us, bytes, time_ms) = (200, 0, 0, START);
+            let outcome = Outcome { server, verdict, status, connect_us, latency_us, bytes, time_ms };
+            worker.balancer.observe(&outcome);
         }
         assert_eq!(worker.picks(&scene, 20), [1; 20], "{name}");
         scene.load(1, 200);

@@ -157,7 +157,7 @@ impl Scene {
     }
 
     fn of(runtime: Runtime, config: model::Backend, proven: &Proven) -> Scene {
-        let servers = config.servers.iter().cloned().map(Server::new).collect();
+        let servers = Server::all(&config.servers);
         let backend = Backend::new(config, servers);
         let policies = proven.open(&backend);
         Scene { runtime, backend, policies, time_ms: START }

@@ -174,7 +174,8 @@ mod tests {
 
     fn answered(server: u32, latency_us: u64, at_ms: u64) -> Outcome {
         let time_ms = START + at_ms;
-        Outcome { server, verdict: Verdict::Answered, status: 200, latency_us, time_ms }
+        let (verdict, status) = (Verdict::Answered, 200);
+        Outcome { server, verdict, status, connect_us: 0, latency_us, bytes: 0, time_ms }
     }
 
     /// An average as it would be at that time.

@@ -174,7 +174,7 @@ fn requests_of_the_configuration_before_a_reload_keep_their_turn() {
     let held = [ready(&old, 0, Binding::Free), ready(&old, 1, Binding::Free)];
     let mut first = waiting(&old, 0, Binding::Free);
     // The reload keeps the second server alone, and puts a new one after it.
-    let fresh = Server::new(model::Server { maxconn: Some(1), ..fixtures::server("t") });
+    let fresh = Server::all(&[model::Server { maxconn: Some(1), ..fixtures::server("t") }]).remove(0);
     let new = Backend::new(old.config.clone(), vec![old.servers[1].clone(), fresh]);
     let mut second = waiting(&new, 0, Binding::Bound);
     // The new server is none that the first could go to: it serves the third at once.

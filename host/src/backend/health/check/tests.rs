@@ -176,7 +176,7 @@ fn addr_and_port_replace_the_servers_own() {
             port,
             ..fixtures::check(2, 3)
         };
-        match Target::of(&Server::new(fixtures::server("a")), &check) {
+        match Target::of(&Server::all(&[fixtures::server("a")])[0], &check) {
             Some(Target::Tcp(address)) => address.to_string(),
             other => format!("{other:?}"),
         }
