@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::kit::{Gate, Origin, Proxy, Setup, client, get, origin, proxy, until};
+use super::kit::{Gate, Origin, Proxy, Refusing, Setup, client, get, origin, proxy, until};
 
 fn origins(names: &[&str]) -> Vec<Origin> {
     names.iter().map(|name| origin(name).start()).collect()
@@ -110,17 +110,12 @@ fn first_leaves_a_server_only_when_it_is_full() {
 #[test]
 fn a_policy_that_learns_avoids_a_server_that_fails() {
     for policy in ["least-time", "peak-ewma"] {
-        let gone = {
-            let mut gone = origin("gone").start();
-            let address = gone.address();
-            gone.kill();
-            address
-        };
+        let gone = Refusing::new();
         let a = origin("a").start();
         let setup = proxy()
             .global("nbthread = 1")
             .backend(&format!("balance = \"{policy}\"\nretries = 1\nredispatch = true"));
-        let proxy = setup.server_at("gone", &gone, "").server(&a).start();
+        let proxy = setup.server_at("gone", &gone.address(), "").server(&a).start();
         for turn in 0..10 {
             let path = format!("/{turn}");
             assert_eq!(get(proxy.address(), &path).text(), "a", "{policy}: a retry saves it at most");
