@@ -23,20 +23,39 @@ use lb_host::policy::{Reply, Runtime, Standing};
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 const NOW: u64 = 1_700_000_000_000;
 
+/// Balancers and their settings, all texts; those in digits are integers.
+const BALANCERS: &[(&str, &[(&str, &str)])] = &[
+    ("roundrobin", &[]),
+    ("source", &[]),
+    ("leastconn", &[]),
+    ("weighted-random", &[]),
+    ("random", &[]),
+    ("first", &[("maxconn", "100")]),
+    ("hash", &[("key", "client")]),
+    ("hash", &[("key", "uri")]),
+    ("hash", &[("key", "client"), ("balance_factor", "150")]),
+    ("maglev", &[("key", "client")]),
+    ("least-time", &[]),
+    ("peak-ewma", &[]),
+];
+
 fn main() {
     let runtime = Runtime::new(None).unwrap();
     let mut head = RequestHead::default();
     parse::request(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", 100, &mut head).unwrap();
     let (request, response) = (Arc::new(head), Arc::new(ResponseHead::default()));
     for servers in [2, 100, 1000] {
-        for policy in ["roundrobin", "source", "leastconn"] {
-            let backend = backend(policy, servers);
+        for (policy, settings) in BALANCERS {
+            let backend = backend(policy, settings, servers);
             let mut balancer = runtime.prove(&backend.config).unwrap().open(&backend).balancer();
-            report(servers, policy, || balancer.pick(&request, CLIENT, NOW, None));
-            let mut native = native(policy, &backend);
-            report(servers, &format!("{policy}, native"), || native(CLIENT));
+            let what: Vec<_> =
+                std::iter::once(*policy).chain(settings.iter().map(|(_, value)| *value)).collect();
+            report(servers, &what.join(" "), || balancer.pick(&request, CLIENT, NOW, None));
+            if let Some(mut native) = native(policy, &backend) {
+                report(servers, &format!("{policy}, native"), || native(CLIENT));
+            }
         }
-        let backend = backend("roundrobin", servers);
+        let backend = backend("roundrobin", &[], servers);
         let policies = runtime.prove(&backend.config).unwrap().open(&backend);
         let mut cookie = policies.persistence().unwrap();
         report(servers, "cookie: recall", || cookie.recall(&request, b"s1", CLIENT, NOW));
@@ -69,10 +88,13 @@ fn report<T>(servers: usize, what: &str, mut call: impl FnMut() -> T) {
     println!("{servers:5} servers  {what:32} {:6} ns", batches[batches.len() / 2]);
 }
 
-/// The same choice without WebAssembly.
-fn native(policy: &str, backend: &Arc<Backend>) -> Box<dyn FnMut(IpAddr) -> usize> {
+/// A choice, by the client.
+type Native = Box<dyn FnMut(IpAddr) -> usize>;
+
+/// The same choice without WebAssembly, for the simplest of them.
+fn native(policy: &str, backend: &Arc<Backend>) -> Option<Native> {
     let (servers, mut sequence) = (backend.servers.len(), 0);
-    match policy {
+    let native: Native = match policy {
         "roundrobin" => Box::new(move |_| {
             sequence += 1;
             sequence % servers
@@ -89,15 +111,17 @@ fn native(policy: &str, backend: &Arc<Backend>) -> Box<dyn FnMut(IpAddr) -> usiz
                     .map_or(0, |(index, _)| index)
             })
         }
-        _ => Box::new(move |client| {
+        "source" => Box::new(move |client| {
             let mut hasher = DefaultHasher::new();
             client.hash(&mut hasher);
             hasher.finish() as usize % servers
         }),
-    }
+        _ => return None,
+    };
+    Some(native)
 }
 
-fn backend(policy: &str, servers: usize) -> Arc<Backend> {
+fn backend(policy: &str, policy_settings: &[(&str, &str)], servers: usize) -> Arc<Backend> {
     let spec = |name: &str, settings| PolicySpec {
         source: PolicySource::BuiltIn(name.into()),
         instances: Instances::PerWorker,
@@ -106,6 +130,11 @@ fn backend(policy: &str, servers: usize) -> Arc<Backend> {
     };
     let setting =
         |name: &str, value| RawSetting { name: name.into(), name_span: 0..0, value, value_span: 0..0 };
+    let policy_settings = policy_settings.iter().map(|(name, value)| {
+        let value = value.parse().map_or_else(|_| RawValue::Text((*value).into()), RawValue::Integer);
+        setting(name, value)
+    });
+    let policy_settings = policy_settings.collect();
     let mut settings = vec![setting("name", RawValue::Text("SERVER".into()))];
     settings.extend(["insert", "indirect", "nocache"].map(|name| setting(name, RawValue::Boolean(true))));
     let server = |index| model::Server {
@@ -121,7 +150,7 @@ fn backend(policy: &str, servers: usize) -> Arc<Backend> {
     };
     let config = model::Backend {
         name: "bench".into(),
-        balance: vec![spec(policy, Vec::new())],
+        balance: vec![spec(policy, policy_settings)],
         persistence: Some(spec("cookie", settings)),
         servers: (0..servers).map(server).collect(),
         check: model::CheckKind::Tcp,

@@ -52,10 +52,21 @@ pub(crate) struct Client {
     pub(crate) spare_down: Vec<u8>,
 }
 
+/// When a request came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Came {
+    /// Its first byte.
+    pub(crate) first_byte: Instant,
+    /// Its first byte, by the clock on the wall.
+    pub(crate) first_byte_at: SystemTime,
+    /// Its head, whole.
+    pub(crate) head: Instant,
+}
+
 /// What came of waiting for a request.
 enum Arrival {
-    /// Its head is there; it began then.
-    Head((Instant, SystemTime)),
+    /// Its head is there.
+    Head(Came),
     /// None comes any more: the client has gone, is too slow, or the process ends.
     Silence,
     /// What came is no request.
@@ -95,9 +106,9 @@ pub(crate) async fn serve(
             return;
         };
         match arrival {
-            Arrival::Head(began) => {
+            Arrival::Head(came) => {
                 let backend = &generation.backends[frontend.shared.config.default_backend];
-                let next = Exchange::new(&worker, frontend, backend, &mut client, began).run().await;
+                let next = Exchange::new(&worker, frontend, backend, &mut client, came).run().await;
                 if next == Next::Close {
                     break;
                 }
@@ -144,7 +155,12 @@ impl Client {
             self.timer.set(began.0, request_timeout);
         }
         match self.whole_head(worker).await {
-            Ok(()) => Arrival::Head(began),
+            Ok(waited) => {
+                let (first_byte, first_byte_at) = began;
+                // Nearly always all of it came at once, and the time need not be asked for again.
+                let head = if waited { Instant::now() } else { first_byte };
+                Arrival::Head(Came { first_byte, first_byte_at, head })
+            }
             Err(failure) => Arrival::Failed(failure, began),
         }
     }
@@ -188,14 +204,14 @@ impl Client {
         .await
     }
 
-    /// Reads on until the head is whole.
-    async fn whole_head(&mut self, worker: &Worker) -> Result<(), Failure> {
+    /// Reads on until the head is whole. Says whether that took more than what was there already.
+    async fn whole_head(&mut self, worker: &Worker) -> Result<bool, Failure> {
         let tune = worker.tune;
         let head = head::exclusive(&mut self.request);
         head.client_port = self.peer.map_or(0, |peer| peer.port());
         let (buffer, timer) = (&mut self.buffer, &mut self.timer);
         let (mut reader, _) = self.stream.split();
-        let mut looked_at = 0;
+        let (mut looked_at, mut read_on) = (0, false);
         poll_fn(|context| {
             loop {
                 let bytes = buffer.data();
@@ -208,12 +224,13 @@ impl Client {
                     match parse::request(bytes, tune.maxhdr, head) {
                         Ok(Some(length)) if length <= tune.max_head() => {
                             buffer.gone(length);
-                            return Poll::Ready(Ok(()));
+                            return Poll::Ready(Ok(read_on));
                         }
                         Ok(None) if bytes.len() <= tune.max_head() => {}
                         Ok(_) | Err(_) => return Poll::Ready(Err(Failure::BadRequest)),
                     }
                 }
+                read_on = true;
                 match reader.poll_read(context, buffer) {
                     Poll::Ready(Ok(count)) if count > 0 => {}
                     Poll::Ready(_) => return Poll::Ready(Err(Failure::ClientAbortsRequest)),

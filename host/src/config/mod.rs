@@ -54,7 +54,16 @@ pub const BUILT_IN: &[(&str, Role)] = &[
     ("roundrobin", Role::Balancer),
     ("leastconn", Role::Balancer),
     ("source", Role::Balancer),
+    ("random", Role::Balancer),
+    ("weighted-random", Role::Balancer),
+    ("first", Role::Balancer),
+    ("hash", Role::Balancer),
+    ("maglev", Role::Balancer),
+    ("least-time", Role::Balancer),
+    ("peak-ewma", Role::Balancer),
     ("cookie", Role::Persistence),
+    ("header", Role::Persistence),
+    ("hash-cookie", Role::Persistence),
 ];
 
 /// Reads the configuration in the file at `path`.

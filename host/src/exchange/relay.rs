@@ -45,8 +45,11 @@ impl Exchange<'_> {
         } else {
             self.transfer(&mut attempt, &mut download).await
         };
+        let ended_at = Instant::now();
+        self.story.ended = Some(ended_at);
         self.story.bytes += download.written;
         let whole = ended.is_ok() && self.upload.is_done() && !tunnel;
+        let spliced = download.spliced;
         self.client.spare_down = download.into_spare();
         if ended.is_err() && (!self.upload.is_done() || tunnel) {
             // Whoever was still being sent to learns that what it has is not all.
@@ -54,8 +57,10 @@ impl Exchange<'_> {
         }
         self.leave_place(attempt.slot);
         ended?;
-        if whole && self.client.response.keep_alive && attempt.buffer.is_empty() && !attempt.broken {
-            self.keep_upstream(attempt.server, attempt.stream, attempt.address_version);
+        let is_clean =
+            attempt.buffer.is_empty() && !attempt.broken && (!spliced || attempt.stream.is_drained());
+        if whole && self.client.response.keep_alive && is_clean {
+            self.keep_upstream(attempt.server, attempt.stream, attempt.address_version, ended_at);
         }
         Ok(if whole && keep_alive { Next::Keep } else { Next::Close })
     }
@@ -127,9 +132,9 @@ impl Exchange<'_> {
     }
 
     /// Keeps the connection to the server for the next request.
-    fn keep_upstream(&self, server: u32, stream: Stream, address_version: u64) {
+    fn keep_upstream(&self, server: u32, stream: Stream, address_version: u64, now: Instant) {
         if let Some(pool) = self.backend.pools.get(server as usize) {
-            pool.borrow_mut().put(stream, address_version, self.worker.tune.pool_max_idle, Instant::now());
+            pool.borrow_mut().put(stream, address_version, self.worker.tune.pool_max_idle, now);
         }
     }
 }

@@ -25,11 +25,20 @@ use crate::backend::Backend;
 use crate::config::model::{self, Instances, PolicySource, PolicySpec};
 
 /// The policies that come with the program: ordinary components, without a native twin.
-const BUILT_INS: [(&str, &[u8]); 4] = [
+const BUILT_INS: [(&str, &[u8]); 13] = [
     ("roundrobin", include_bytes!("../../../plugins/roundrobin.wasm")),
     ("leastconn", include_bytes!("../../../plugins/leastconn.wasm")),
     ("source", include_bytes!("../../../plugins/source.wasm")),
+    ("random", include_bytes!("../../../plugins/random.wasm")),
+    ("weighted-random", include_bytes!("../../../plugins/weighted-random.wasm")),
+    ("first", include_bytes!("../../../plugins/first.wasm")),
+    ("hash", include_bytes!("../../../plugins/hash.wasm")),
+    ("maglev", include_bytes!("../../../plugins/maglev.wasm")),
+    ("least-time", include_bytes!("../../../plugins/least-time.wasm")),
+    ("peak-ewma", include_bytes!("../../../plugins/peak-ewma.wasm")),
     ("cookie", include_bytes!("../../../plugins/cookie.wasm")),
+    ("header", include_bytes!("../../../plugins/header.wasm")),
+    ("hash-cookie", include_bytes!("../../../plugins/hash-cookie.wasm")),
 ];
 
 /// A guest's stack. Wasmtime's default; a worker's thread needs twice that for itself and its guests.

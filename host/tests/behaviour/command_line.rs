@@ -1,5 +1,7 @@
 //! The command line: what each command says, and its exit code.
 
+use lb_host::policy::built_ins;
+
 use super::kit::{Directory, Process, Proxy, Signal, client, get, lb, origin, proxy, run, until};
 
 fn checked(text: &str) -> (i32, String, String) {
@@ -63,7 +65,7 @@ fn what_is_no_command_is_an_error_of_usage() {
 
 #[test]
 fn inspect_knows_the_built_in_policies() {
-    for name in ["roundrobin", "leastconn", "source", "cookie"] {
+    for name in built_ins() {
         let (code, said, errors) = run(&["policy", "inspect", name]);
         assert_eq!((code, errors.as_str()), (0, ""));
         assert!(said.starts_with(&format!("{name} ")), "{said}");

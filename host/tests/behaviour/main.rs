@@ -8,10 +8,12 @@ mod kit;
 
 mod balancing;
 mod bodies;
+mod choices;
 mod command_line;
 mod cookies;
 mod ending;
 mod failures;
+mod feedback;
 mod health;
 mod http;
 mod limits;
@@ -22,3 +24,4 @@ mod smuggling;
 mod sockets;
 mod timeouts;
 mod tunnels;
+mod watching;

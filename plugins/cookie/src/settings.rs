@@ -5,7 +5,10 @@
 
 use alloc::{collections::BinaryHeap, string::String, vec::Vec};
 
-use lb_policy::{Refusal, Server, Setting, Settings};
+use lb_policy::{
+    Refusal, Server, Setting, Settings,
+    set_cookie::{self, breaks_a_value},
+};
 
 use crate::{
     dynamic,
@@ -13,9 +16,9 @@ use crate::{
 };
 
 /// Every setting, for the host.
-pub fn describe() -> [Setting; 16] {
-    let flag = |name, doc| Setting::boolean(name, doc).default(false);
-    [
+pub fn describe() -> impl Iterator<Item = Setting> {
+    let flag = |name: &str, doc: &str| Setting::boolean(name, doc).default(false);
+    let first = [
         Setting::text("name", "The cookie's name.").required(),
         flag("insert", "Set the cookie where the client has none for the server that answers."),
         flag("rewrite", "Replace the value of the cookie that the server sets."),
@@ -30,10 +33,8 @@ pub fn describe() -> [Setting; 16] {
             "preserve",
             "Let a cookie of this name that the server itself sets stand. Needs insert or indirect.",
         ),
-        flag("httponly", "Insert the cookie with HttpOnly."),
-        flag("secure", "Insert the cookie with Secure."),
-        Setting::texts("domain", "Insert the cookie with these domains."),
-        Setting::texts("attr", "Insert the cookie with these further attributes, such as SameSite=Lax."),
+    ];
+    let last = [
         Setting::duration(
             "maxidle",
             "Ignore a cookie that has not been used for so long. Whole seconds; 0s is no limit.",
@@ -41,18 +42,18 @@ pub fn describe() -> [Setting; 16] {
         Setting::duration("maxlife", "Ignore a cookie that is so old. Whole seconds; 0s is no limit."),
         flag("dynamic", "Give servers without a cookie value one made of dynamic_key, address and port."),
         Setting::text("dynamic_key", "The secret key of dynamic: the same on all balancers of a fleet."),
-    ]
+    ];
+    first.into_iter().chain(set_cookie::settings()).chain(last)
 }
 
 /// Checks settings and servers and makes the policy of them.
 pub fn configure(settings: &Settings, servers: &[Server]) -> Result<Cookie, Refusal> {
     let mode = mode(settings)?;
-    check_texts(settings)?;
     let values = servers.iter().map(|server| value(settings, mode, server)).collect::<Result<Vec<_>, _>>()?;
     let by_value: BinaryHeap<(String, u32)> =
         values.iter().zip(0..).filter_map(|(value, server)| Some((value.clone()?, server))).collect();
     Ok(Cookie {
-        name: settings.text("name").into(),
+        name: set_cookie::name(settings)?,
         mode,
         indirect: settings.boolean("indirect"),
         nocache: settings.boolean("nocache"),
@@ -60,7 +61,7 @@ pub fn configure(settings: &Settings, servers: &[Server]) -> Result<Cookie, Refu
         preserve: settings.boolean("preserve"),
         max_idle_s: seconds(settings, "maxidle")?,
         max_life_s: seconds(settings, "maxlife")?,
-        attributes: attributes(settings),
+        attributes: set_cookie::attributes(settings)?,
         values,
         by_value: by_value.into_sorted_vec(),
     })
@@ -102,36 +103,6 @@ fn mode(settings: &Settings) -> Result<Mode, Refusal> {
     Ok(first.map_or(Mode::Passive, |(.., mode)| mode))
 }
 
-fn check_texts(settings: &Settings) -> Result<(), Refusal> {
-    let name = settings.text("name");
-    if name.is_empty() || !name.bytes().all(is_of_a_token) {
-        let message = "the name of a cookie is made of letters, digits and any of !#$%&'*+-.^_`|~";
-        return Err(Refusal::of("name", message));
-    }
-    if settings.texts("domain").iter().any(|domain| domain.is_empty() || domain.bytes().any(breaks_a_value)) {
-        let message = "a domain may not be empty or have spaces, commas, semicolons or control characters";
-        return Err(Refusal::of("domain", message));
-    }
-    if settings.texts("attr").iter().any(|attr| attr.is_empty() || attr.bytes().any(breaks_a_line)) {
-        let message = "an attribute may not be empty or have semicolons or control characters";
-        return Err(Refusal::of("attr", message));
-    }
-    Ok(())
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_of_a_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-fn breaks_a_line(byte: u8) -> bool {
-    byte == b';' || byte.is_ascii_control()
-}
-
-fn breaks_a_value(byte: u8) -> bool {
-    breaks_a_line(byte) || byte == b' ' || byte == b','
-}
-
 /// The cookie value of a server, if it has one.
 fn value(settings: &Settings, mode: Mode, server: &Server) -> Result<Option<String>, Refusal> {
     let Some(value) = &server.cookie else {
@@ -150,24 +121,4 @@ fn value(settings: &Settings, mode: Mode, server: &Server) -> Result<Option<Stri
         return Err(Refusal::whole(message.concat()));
     }
     Ok(Some(value.clone()))
-}
-
-/// What follows the value in a line that sets the cookie, in HAProxy's order.
-fn attributes(settings: &Settings) -> String {
-    let mut text = String::from("; path=/");
-    for domain in settings.texts("domain") {
-        text.push_str("; domain=");
-        text.push_str(domain);
-    }
-    for (on, name) in [(settings.boolean("httponly"), "; HttpOnly"), (settings.boolean("secure"), "; Secure")]
-    {
-        if on {
-            text.push_str(name);
-        }
-    }
-    for attr in settings.texts("attr") {
-        text.push_str("; ");
-        text.push_str(attr);
-    }
-    text
 }

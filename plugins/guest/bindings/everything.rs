@@ -675,15 +675,15 @@ pub mod exports {
                 #[repr(u8)]
                 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
                 pub enum Verdict {
-                    /// A response head arrived, whatever its status.
+                    /// The response came whole, whatever its status.
                     Answered,
                     /// The connection could not be made.
                     Unreachable,
-                    /// The connection closed or broke before a whole response head.
+                    /// The connection closed or broke, or what came was no HTTP, before the response was whole.
                     Broken,
-                    /// No response head in time.
+                    /// The response's head, or the rest of it, did not come in time.
                     TimedOut,
-                    /// The client went away first.
+                    /// It was the client's doing: it went away, was too slow itself, or sent a body that is none.
                     Abandoned,
                 }
                 impl ::core::fmt::Debug for Verdict {
@@ -724,7 +724,8 @@ pub mod exports {
                         }
                     }
                 }
-                /// One attempt to have a request served.
+                /// One attempt to have a request served. It begins when the request has its place at the server, behind any
+                /// queue, and ends with the response, or without.
                 #[repr(C)]
                 #[derive(Clone, Copy, PartialEq)]
                 pub struct Outcome {
@@ -732,10 +733,16 @@ pub mod exports {
                     pub server: u32,
                     /// How it ended.
                     pub verdict: Verdict,
-                    /// The status code; 0 unless `answered`.
+                    /// The response's status code; 0 where no whole head came. One that is not 0 beside another verdict than
+                    /// `answered` tells of a response that was cut short.
                     pub status: u16,
-                    /// Microseconds from the pick to the verdict.
+                    /// Microseconds from its beginning until the connection stood; 0 where one that idled was used again, and
+                    /// where none could be made.
+                    pub connect_us: u64,
+                    /// Microseconds from its beginning until the response's head was there; where none came, until the end.
                     pub latency_us: u64,
+                    /// Bytes of the response that went to the client, its head included.
+                    pub bytes: u64,
                     /// When it ended: milliseconds since 1970, UTC. In a simulation, simulated.
                     pub time_ms: u64,
                 }
@@ -748,7 +755,9 @@ pub mod exports {
                             .field("server", &self.server)
                             .field("verdict", &self.verdict)
                             .field("status", &self.status)
+                            .field("connect-us", &self.connect_us)
                             .field("latency-us", &self.latency_us)
+                            .field("bytes", &self.bytes)
                             .field("time-ms", &self.time_ms)
                             .finish()
                     }
@@ -761,6 +770,8 @@ pub mod exports {
                     arg2: i32,
                     arg3: i64,
                     arg4: i64,
+                    arg5: i64,
+                    arg6: i64,
                 ) {
                     unsafe {
                         {
@@ -768,16 +779,19 @@ pub mod exports {
                                 server: arg0 as u32,
                                 verdict: Verdict::_lift(arg1 as u8),
                                 status: arg2 as u16,
-                                latency_us: arg3 as u64,
-                                time_ms: arg4 as u64,
+                                connect_us: arg3 as u64,
+                                latency_us: arg4 as u64,
+                                bytes: arg5 as u64,
+                                time_ms: arg6 as u64,
                             })
                         };
                     }
                 }
                 pub trait Guest {
-                    /// Takes note of an outcome. Called once per attempt, retries included, soon after it ended, on the instance
-                    /// of the worker that served it; one that is made anew starts without what the old one had learned. It
-                    /// has 10 ms of processor time. If it fails, the notice is lost and nothing else is.
+                    /// Takes note of an outcome. Called once per attempt, retries included, at its end, on the instance of the
+                    /// worker that served it; a request that never left a queue was no attempt. An instance that is made anew
+                    /// starts without what the old one had learned. It has 10 ms of processor time. If it fails, the notice is
+                    /// lost and nothing else is.
                     #[allow(async_fn_in_trait)]
                     fn observe(outcome: Outcome) -> ();
                 }
@@ -788,9 +802,9 @@ pub mod exports {
                         const _ : () = { #[unsafe (export_name =
                         "lb:policy/feedback@0.1.0#observe")] unsafe extern "C" fn
                         export_observe(arg0 : i32, arg1 : i32, arg2 : i32, arg3 : i64,
-                        arg4 : i64,) { unsafe { $($path_to_types)*::
-                        _export_observe_cabi::<$ty > (arg0, arg1, arg2, arg3, arg4) } }
-                        };
+                        arg4 : i64, arg5 : i64, arg6 : i64,) { unsafe {
+                        $($path_to_types)*:: _export_observe_cabi::<$ty > (arg0, arg1,
+                        arg2, arg3, arg4, arg5, arg6) } } };
                     };
                 }
                 #[doc(hidden)]
@@ -2874,9 +2888,9 @@ macro_rules! __export_everything_impl {
         =
         "component-type:wit-bindgen:0.63.0:lb:policy@0.1.0:everything:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2120] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2139] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc7\x0f\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xda\x0f\x01A\x02\x01\
 A\x17\x01B\x0c\x01@\0\0s\x04\0\x06method\x01\0\x04\0\x04path\x01\0\x01ks\x01@\0\0\
 \x01\x04\0\x05query\x01\x02\x04\0\x09authority\x01\0\x01@\x01\x04names\0\x01\x04\
 \0\x06header\x01\x03\x04\0\x06cookie\x01\x03\x01@\0\0{\x04\0\x0bclient-port\x01\x04\
@@ -2892,39 +2906,40 @@ names\x07addresss\x06weighty\x06cookie\0\x06labels\x02\x04\0\x06server\x03\0\x03
 ks\x01@\x01\x04names\0\x01\x04\0\x06header\x01\x02\x03\0\x18lb:policy/response@0\
 .1.0\x05\x04\x01B\x02\x01@\x01\x06servery\0\x7f\x04\0\x06usable\x01\0\x03\0\x17l\
 b:policy/servers@0.1.0\x05\x05\x01B\x06\x01m\x05\x08answered\x0bunreachable\x06b\
-roken\x09timed-out\x09abandoned\x04\0\x07verdict\x03\0\0\x01r\x05\x06servery\x07\
-verdict\x01\x06status{\x0alatency-usw\x07time-msw\x04\0\x07outcome\x03\0\x02\x01\
-@\x01\x07outcome\x03\x01\0\x04\0\x07observe\x01\x04\x04\0\x18lb:policy/feedback@\
-0.1.0\x05\x06\x02\x03\0\x03\x06server\x01B\x18\x02\x03\x02\x01\x07\x04\0\x06serv\
-er\x03\0\0\x01m\x06\x04text\x07integer\x06number\x07boolean\x08duration\x05texts\
-\x04\0\x04kind\x03\0\x02\x01ps\x01q\x05\x04text\x01s\0\x07integer\x01x\0\x06numb\
-er\x01u\0\x07boolean\x01\x7f\0\x05texts\x01\x04\0\x04\0\x05value\x03\0\x05\x01k\x06\
-\x01r\x06\x04names\x04kind\x03\x07default\x07\x08required\x7f\x07choices\x04\x03\
-docs\x04\0\x07setting\x03\0\x08\x01p\x09\x01r\x04\x04names\x07versions\x07summar\
-ys\x08settings\x0a\x04\0\x0bdescription\x03\0\x0b\x01ks\x01r\x02\x07setting\x0d\x07\
-messages\x04\0\x07refusal\x03\0\x0e\x01@\0\0\x0c\x04\0\x08describe\x01\x10\x01o\x02\
-s\x06\x01p\x11\x01p\x01\x01j\0\x01\x0f\x01@\x02\x08settings\x12\x07servers\x13\0\
-\x14\x04\0\x09configure\x01\x15\x04\0\x15lb:policy/setup@0.1.0\x05\x08\x02\x03\0\
-\x03\x0aip-address\x01B\x0c\x02\x03\x02\x01\x09\x04\0\x0aip-address\x03\0\0\x01r\
-\x02\x06servery\x06weighty\x04\0\x09candidate\x03\0\x02\x01ky\x01r\x04\x08sequen\
-cew\x07time-msw\x06client\x01\x06failed\x04\x04\0\x07arrival\x03\0\x05\x01p\x03\x01\
-@\x01\x0acandidates\x07\x01\0\x04\0\x06update\x01\x08\x01@\x01\x07arrival\x06\0\x04\
-\x04\0\x04pick\x01\x09\x04\0\x18lb:policy/balancer@0.1.0\x05\x0a\x02\x03\0\x03\x06\
-header\x01B\x1d\x02\x03\x02\x01\x09\x04\0\x0aip-address\x03\0\0\x02\x03\x02\x01\x0b\
-\x04\0\x06header\x03\0\x02\x01q\x03\x06cookie\x01s\0\x06header\x01s\0\x05query\x01\
-s\0\x04\0\x03key\x03\0\x04\x01r\x03\x05values\x07time-msw\x06client\x01\x04\0\x05\
-visit\x03\0\x06\x01m\x06\x06absent\x07unknown\x04down\x05valid\x07expired\x03old\
-\x04\0\x08standing\x03\0\x08\x01q\x03\x04keep\0\0\x06remove\0\0\x07replace\x01s\0\
-\x04\0\x08key-edit\x03\0\x0a\x01ky\x01r\x04\x06server\x0c\x08standing\x09\x03key\
-\x0b\x04notew\x04\0\x08affinity\x03\0\x0d\x01ks\x01r\x06\x06servery\x08standing\x09\
-\x04notew\x09cacheable\x7f\x04sent\x0f\x07time-msw\x04\0\x05reply\x03\0\x10\x01q\
-\x03\x06append\x01\x03\0\x03set\x01\x03\0\x06remove\x01s\0\x04\0\x0bheader-edit\x03\
-\0\x12\x01p\x13\x01r\x03\x03key\x0b\x07headers\x14\x0breusable-msy\x04\0\x09amen\
-dment\x03\0\x15\x01@\0\0\x05\x04\0\x05place\x01\x17\x01@\x01\x05visit\x07\0\x0e\x04\
-\0\x06recall\x01\x18\x01@\x01\x05reply\x11\0\x16\x04\0\x07respond\x01\x19\x04\0\x1b\
-lb:policy/persistence@0.1.0\x05\x0c\x04\0\x1alb:policy/everything@0.1.0\x04\0\x0b\
-\x10\x01\0\x0aeverything\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-\
-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+roken\x09timed-out\x09abandoned\x04\0\x07verdict\x03\0\0\x01r\x07\x06servery\x07\
+verdict\x01\x06status{\x0aconnect-usw\x0alatency-usw\x05bytesw\x07time-msw\x04\0\
+\x07outcome\x03\0\x02\x01@\x01\x07outcome\x03\x01\0\x04\0\x07observe\x01\x04\x04\
+\0\x18lb:policy/feedback@0.1.0\x05\x06\x02\x03\0\x03\x06server\x01B\x18\x02\x03\x02\
+\x01\x07\x04\0\x06server\x03\0\0\x01m\x06\x04text\x07integer\x06number\x07boolea\
+n\x08duration\x05texts\x04\0\x04kind\x03\0\x02\x01ps\x01q\x05\x04text\x01s\0\x07\
+integer\x01x\0\x06number\x01u\0\x07boolean\x01\x7f\0\x05texts\x01\x04\0\x04\0\x05\
+value\x03\0\x05\x01k\x06\x01r\x06\x04names\x04kind\x03\x07default\x07\x08require\
+d\x7f\x07choices\x04\x03docs\x04\0\x07setting\x03\0\x08\x01p\x09\x01r\x04\x04nam\
+es\x07versions\x07summarys\x08settings\x0a\x04\0\x0bdescription\x03\0\x0b\x01ks\x01\
+r\x02\x07setting\x0d\x07messages\x04\0\x07refusal\x03\0\x0e\x01@\0\0\x0c\x04\0\x08\
+describe\x01\x10\x01o\x02s\x06\x01p\x11\x01p\x01\x01j\0\x01\x0f\x01@\x02\x08sett\
+ings\x12\x07servers\x13\0\x14\x04\0\x09configure\x01\x15\x04\0\x15lb:policy/setu\
+p@0.1.0\x05\x08\x02\x03\0\x03\x0aip-address\x01B\x0c\x02\x03\x02\x01\x09\x04\0\x0a\
+ip-address\x03\0\0\x01r\x02\x06servery\x06weighty\x04\0\x09candidate\x03\0\x02\x01\
+ky\x01r\x04\x08sequencew\x07time-msw\x06client\x01\x06failed\x04\x04\0\x07arriva\
+l\x03\0\x05\x01p\x03\x01@\x01\x0acandidates\x07\x01\0\x04\0\x06update\x01\x08\x01\
+@\x01\x07arrival\x06\0\x04\x04\0\x04pick\x01\x09\x04\0\x18lb:policy/balancer@0.1\
+.0\x05\x0a\x02\x03\0\x03\x06header\x01B\x1d\x02\x03\x02\x01\x09\x04\0\x0aip-addr\
+ess\x03\0\0\x02\x03\x02\x01\x0b\x04\0\x06header\x03\0\x02\x01q\x03\x06cookie\x01\
+s\0\x06header\x01s\0\x05query\x01s\0\x04\0\x03key\x03\0\x04\x01r\x03\x05values\x07\
+time-msw\x06client\x01\x04\0\x05visit\x03\0\x06\x01m\x06\x06absent\x07unknown\x04\
+down\x05valid\x07expired\x03old\x04\0\x08standing\x03\0\x08\x01q\x03\x04keep\0\0\
+\x06remove\0\0\x07replace\x01s\0\x04\0\x08key-edit\x03\0\x0a\x01ky\x01r\x04\x06s\
+erver\x0c\x08standing\x09\x03key\x0b\x04notew\x04\0\x08affinity\x03\0\x0d\x01ks\x01\
+r\x06\x06servery\x08standing\x09\x04notew\x09cacheable\x7f\x04sent\x0f\x07time-m\
+sw\x04\0\x05reply\x03\0\x10\x01q\x03\x06append\x01\x03\0\x03set\x01\x03\0\x06rem\
+ove\x01s\0\x04\0\x0bheader-edit\x03\0\x12\x01p\x13\x01r\x03\x03key\x0b\x07header\
+s\x14\x0breusable-msy\x04\0\x09amendment\x03\0\x15\x01@\0\0\x05\x04\0\x05place\x01\
+\x17\x01@\x01\x05visit\x07\0\x0e\x04\0\x06recall\x01\x18\x01@\x01\x05reply\x11\0\
+\x16\x04\0\x07respond\x01\x19\x04\0\x1blb:policy/persistence@0.1.0\x05\x0c\x04\0\
+\x1alb:policy/everything@0.1.0\x04\0\x0b\x10\x01\0\x0aeverything\x03\0\0\0G\x09p\
+roducers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\
+\x060.63.0";
         };
     };
 }

@@ -1,4 +1,4 @@
-//! From a policy to a component: the state of an instance, the interfaces in front of it, and [`export!`](crate::export).
+//! From a policy to a component: the state of an instance, the interfaces in front of it, and [`export!`](crate::export!).
 //!
 //! Nothing here is for authors but the macro.
 

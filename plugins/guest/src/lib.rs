@@ -88,11 +88,18 @@ pub use wit_bindgen::rt;
 pub mod bindings;
 #[cfg(any(all(target_arch = "wasm32", feature = "runtime"), test))]
 mod blocks;
+pub mod bound;
+pub mod draw;
 #[doc(hidden)]
 pub mod export;
+pub mod hash;
 mod host;
+pub mod key;
+pub mod latency;
 pub mod random;
+pub mod set_cookie;
 mod settings;
+pub mod spread;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod weights;

@@ -200,7 +200,7 @@ impl<P: Balancer> Scene<P> {
 }
 
 impl<P: Feedback> Scene<P> {
-    /// Lets an attempt at a server end now, with an answer of this status after so many microseconds.
+    /// Lets an attempt at a server end now, with an answer of this status whose head took so many microseconds.
     pub fn answered(&mut self, server: u32, status: u16, latency_us: u64) {
         self.observe(server, Verdict::Answered, status, latency_us);
     }
@@ -211,7 +211,8 @@ impl<P: Feedback> Scene<P> {
     }
 
     fn observe(&mut self, server: u32, verdict: Verdict, status: u16, latency_us: u64) {
-        let outcome = Outcome { server, verdict, status, latency_us, time_ms: self.time_ms };
+        let (time_ms, connect_us, bytes) = (self.time_ms, 0, 0);
+        let outcome = Outcome { server, verdict, status, connect_us, latency_us, bytes, time_ms };
         self.call(World::default(), |policy| policy.observe(outcome));
     }
 }

@@ -18,6 +18,11 @@ pub fn place(places: &[u32], number: u64, failed: Option<u32>) -> Option<u32> {
     if failed == Some(first) { others.next().copied().or(failed) } else { Some(first) }
 }
 
+/// By which candidates of these loads compare, the lowest first: (load + 1) / weight, the idle before all others.
+pub fn rank(load: u32, weight: u32) -> f32 {
+    if load == 0 { 0.0 } else { (load.saturating_add(1)) as f32 / weight.max(1) as f32 }
+}
+
 fn greatest_common_divisor(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
@@ -31,6 +36,12 @@ mod tests {
         assert_eq!(without_common_divisor(&[100, 50, 0]), [2, 1, 0]);
         assert_eq!(without_common_divisor(&[0, 0]), [0, 0]);
         assert!(without_common_divisor(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_idle_rank_first_and_then_the_lighter() {
+        assert_eq!([rank(0, 1), rank(0, 256)], [0.0; 2]);
+        assert!(rank(1, 256) > 0.0 && rank(5, 3) == rank(1, 1) && rank(4, 3) < rank(1, 1));
     }
 
     #[test]

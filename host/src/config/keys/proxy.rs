@@ -214,8 +214,10 @@ pub(super) const BACKEND: &[Key] = &[
         kind: "a policy's name or path, a table, or an array of these",
         default: "`\"roundrobin\"`",
         haproxy: "balance",
-        doc: "Who picks a server: `roundrobin`, `leastconn`, `source`, or a component of your own by its path, which has \
-              a `/` in it or ends in `.wasm` or `.wat`. In an array the first that picks wins.",
+        doc: "Who picks a server: one of the [built-in policies](policies.md), such as `roundrobin`, `leastconn` or `hash`, \
+              or a component of your own by its path, which has a `/` in it or ends in `.wasm` or `.wat`. In an array the \
+              first that picks wins: of `[{ policy = \"hash\", key = \"cookie\", name = \"id\" }, \"leastconn\"]` the second picks \
+              where a request has no such cookie.",
         example: "balance = [{ policy = \"./canary.wasm\", share = 5 }, \"leastconn\"]",
     },
     Key {
@@ -243,7 +245,8 @@ pub(super) const BACKEND: &[Key] = &[
         kind: "a policy's name or path, a table, or false",
         default: "none",
         haproxy: "",
-        doc: "Who keeps clients at their server, asked before any balancer: `cookie`, or a component of your own.",
+        doc: "Who keeps clients at their server, asked before any balancer: `cookie`, `header`, `hash-cookie` (see the \
+              [built-in policies](policies.md)), or a component of your own.",
         example: "persistence = { policy = \"cookie\", name = \"SERVER\", insert = true }",
     },
     Key {
