@@ -82,7 +82,7 @@ def main():
             if not options.case:
                 result["latency"] = bench.latency(result["samples"])
                 result["memory"] = bench.memory()
-        if not options.case:
+        if not options.case and not options.short:
             result["policies"] = policies()
     print(report.table(result))
     if options.record:

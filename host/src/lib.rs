@@ -13,6 +13,7 @@ mod upstream;
 
 mod buffer;
 mod count;
+mod scratch;
 mod splice;
 mod stream;
 mod timer;

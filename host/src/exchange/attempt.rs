@@ -150,7 +150,7 @@ impl Exchange<'_> {
 
     fn pick(&mut self, failed: Option<u32>) -> Option<u32> {
         let client = client_ip(self.client);
-        self.backend.balancer.borrow_mut().pick(&self.client.request, client, self.time_ms, failed)
+        self.backend.balancer.borrow_mut().pick(&self.client.scratch.request, client, self.time_ms, failed)
     }
 
     /// Tells the balancers that want to know how the attempt that began then has ended. `status` is that of the
@@ -217,8 +217,8 @@ impl Exchange<'_> {
                 stream.reset_on_close();
             }
             head?;
-            match self.client.response.status {
-                101 if self.client.request.upgrade && self.client.response.upgrade => {}
+            match self.client.scratch.response.status {
+                101 if self.client.scratch.request.upgrade && self.client.scratch.response.upgrade => {}
                 101 => return Err(Tried::Failed(Failure::ServerInvalid)),
                 100..=199 => {
                     self.pass_interim().await.map_err(Tried::Failed)?;
@@ -242,8 +242,8 @@ impl Exchange<'_> {
     ) -> Result<(), Tried> {
         let timeout = self.backend.shared.config.timeout.server;
         let tune = self.worker.tune;
-        let Client { stream: client, buffer, timer, request, response, .. } = &mut *self.client;
-        let response = head::exclusive(response);
+        let Client { stream: client, buffer, timer, scratch, .. } = &mut *self.client;
+        let (request, response) = (&scratch.request, head::exclusive(&mut scratch.response));
         let (upload, to_head) = (&mut self.upload, request.method() == b"HEAD");
         let (mut from_client, _) = client.split();
         let (mut from_server, mut to_server) = stream.split();
@@ -297,11 +297,11 @@ impl Exchange<'_> {
 
     /// Passes on an answer before the answer, such as 100 or 103; a client of HTTP/1.0 knows none.
     async fn pass_interim(&mut self) -> Result<(), Failure> {
-        if self.client.request.version == crate::http::head::Version::Http10 {
+        if self.client.scratch.request.version == crate::http::head::Version::Http10 {
             return Ok(());
         }
         let mut out = Vec::new();
-        response::write_interim(&self.client.response, &mut out);
+        response::write_interim(&self.client.scratch.response, &mut out);
         self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
         match self.client.timer.limit(self.client.stream.write_all(&out)).await {
             Ok(Ok(())) => self.story.bytes += out.len() as u64,

@@ -72,9 +72,9 @@ impl<'a> Exchange<'a> {
         let mut story = Story::new(came);
         story.has_persistence = backend.persistence.is_some();
         let time_ms = since_1970_ms(came.first_byte_at);
-        let pending = std::mem::take(&mut client.spare_up);
-        let encoding = encoding(client.request.framing);
-        let upload = Transfer::new(client.request.framing, encoding, pending);
+        let pending = std::mem::take(&mut client.scratch.up);
+        let encoding = encoding(client.scratch.request.framing);
+        let upload = Transfer::new(client.scratch.request.framing, encoding, pending);
         Exchange {
             worker,
             frontend,
@@ -95,7 +95,7 @@ impl<'a> Exchange<'a> {
             Err(failure) => self.fail(failure).await,
         };
         self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
-        self.client.spare_up = self.upload.into_spare();
+        self.client.scratch.up = self.upload.into_spare();
         next
     }
 
@@ -105,7 +105,7 @@ impl<'a> Exchange<'a> {
         let backend = self.backend;
         let _entered = backend.enter();
         let attempt = self.attempt().await?;
-        let (server, began, status) = (attempt.server, attempt.began, self.client.response.status);
+        let (server, began, status) = (attempt.server, attempt.began, self.client.scratch.response.status);
         let relayed = self.relay(attempt).await;
         let verdict =
             relayed.as_ref().map_or_else(|failure| attempt::verdict(*failure), |_| Verdict::Answered);
@@ -118,7 +118,7 @@ impl<'a> Exchange<'a> {
     fn recall(&mut self) {
         let Some(persistence) = &self.backend.persistence else { return };
         let mut persistence = persistence.borrow_mut();
-        let request = &self.client.request;
+        let request = &self.client.scratch.request;
         let key = persistence.key().clone();
         let values: &mut dyn Iterator<Item = &[u8]> = match &*key {
             Key::Cookie(name) => &mut request
@@ -155,7 +155,7 @@ impl<'a> Exchange<'a> {
             ],
             client: self.client.peer.map(|peer| peer.ip()),
         };
-        request::write(&self.client.request, &changes, self.upload.pending_mut());
+        request::write(&self.client.scratch.request, &changes, self.upload.pending_mut());
         self.upload.gather(&mut self.client.buffer).map_err(|_| Failure::BadRequest)?;
         self.client.buffer.release();
         Ok(())
@@ -173,14 +173,14 @@ impl<'a> Exchange<'a> {
         }
         let Some(status) = outcome.status else { return Next::Close };
         let whole = self.upload.is_read() && failure != Failure::BadRequest;
-        let keep = whole && self.client.request.keep_alive && !self.worker.is_draining();
+        let keep = whole && self.client.scratch.request.keep_alive && !self.worker.is_draining();
         self.story.status = Some(status);
-        let connection = match (keep, self.client.request.version) {
+        let connection = match (keep, self.client.scratch.request.version) {
             (false, _) => Connection::Close,
             (true, Version::Http10) => Connection::KeepAlive,
             (true, Version::Http11) => Connection::Keep,
         };
-        let answer = Page::of(status).response(connection, self.client.request.method() == b"HEAD");
+        let answer = Page::of(status).response(connection, self.client.scratch.request.method() == b"HEAD");
         self.story.bytes += answer.len() as u64;
         self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
         let sent = self.client.timer.limit(self.client.stream.write_all(answer)).await;

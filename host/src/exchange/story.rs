@@ -129,7 +129,7 @@ impl Story {
             redispatched: self.redispatched,
             server_queue: self.server_queue,
             backend_queue: self.backend_queue,
-            request_line: known.then(|| client.request.request_line()),
+            request_line: known.then(|| client.scratch.request.request_line()),
         };
         worker.log(&frontend.log, &record, config.httplog);
     }
