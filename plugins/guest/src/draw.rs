@@ -141,7 +141,8 @@ mod tests {
         assert_ne!(roll(&seeded, 3), roll(&seeded, 4));
         let unseeded = Settings::default();
         let (mut one, mut other) = (Dice::new(&unseeded), Dice::new(&unseeded));
-        (one.roll(&arrival(0)), other.roll(&arrival(1)));
+        one.roll(&arrival(0));
+        other.roll(&arrival(1));
         assert_ne!(one.roll(&arrival(2)).next_u64(), other.roll(&arrival(2)).next_u64());
     }
 

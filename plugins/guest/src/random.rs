@@ -23,7 +23,7 @@ impl Random {
 
     /// A number below `bound`, each as likely but for one part in 2^32; 0 where `bound` is 0.
     pub fn below(&mut self, bound: u32) -> u32 {
-        ((self.next_u64() >> 32) * u64::from(bound) >> 32) as u32
+        (((self.next_u64() >> 32) * u64::from(bound)) >> 32) as u32
     }
 }
 

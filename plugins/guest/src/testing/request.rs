@@ -48,7 +48,7 @@ impl Request {
     }
 
     /// From this port of the client's.
-    pub fn from_port(mut self, port: u16) -> Self {
+    pub fn port(mut self, port: u16) -> Self {
         self.client_port = port;
         self
     }
