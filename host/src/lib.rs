@@ -20,4 +20,6 @@ pub mod commands;
 mod control;
 mod demo;
 mod report;
+pub mod simulate;
+pub mod simulation;
 mod worker;

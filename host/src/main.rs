@@ -42,6 +42,8 @@ enum PolicyCommand {
         /// A component file, or the name of a built-in policy
         policy: String,
     },
+    /// Compare policies in a simulation: many servers and balancers, slow and failing ones, churn
+    Simulate(Box<lb_host::simulate::Options>),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Check { config } => commands::check(&config),
         Command::Demo => commands::demo(),
         Command::Policy(PolicyCommand::Inspect { policy }) => commands::inspect(&policy),
+        Command::Policy(PolicyCommand::Simulate(options)) => commands::simulate(*options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
