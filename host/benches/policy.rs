@@ -1,12 +1,16 @@
-//! What the built-in policies cost a request, in nanoseconds on this machine: `cargo bench --bench policy`.
+//! What the built-in policies cost a request, in nanoseconds on this machine: `cargo bench --bench policy`. Beside
+//! each stands a loop in native Rust that decides the same in the simplest way, without any boundary.
 //!
 //! Medians over batches of 32 calls. The figures move with the machine's mood: compare those of one run.
 
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use lb_host::backend::Backend;
@@ -29,11 +33,16 @@ fn main() {
             let backend = backend(policy, servers);
             let mut balancer = runtime.prove(&backend.config).unwrap().open(&backend).balancer();
             report(servers, policy, || balancer.pick(&request, CLIENT, NOW, None));
+            let mut native = native(policy, &backend);
+            report(servers, &format!("{policy}, native"), || native(CLIENT));
         }
         let backend = backend("roundrobin", servers);
         let policies = runtime.prove(&backend.config).unwrap().open(&backend);
         let mut cookie = policies.persistence().unwrap();
         report(servers, "cookie: recall", || cookie.recall(&request, b"s1", CLIENT, NOW));
+        let names: HashMap<&str, usize> =
+            backend.config.servers.iter().enumerate().map(|(index, s)| (&*s.name, index)).collect();
+        report(servers, "cookie: recall, native", || names.get(black_box("s1")).copied());
         let reply = Reply {
             server: 1,
             standing: Standing::Absent,
@@ -58,6 +67,34 @@ fn report<T>(servers: usize, what: &str, mut call: impl FnMut() -> T) {
         .collect();
     batches.sort_unstable();
     println!("{servers:5} servers  {what:32} {:6} ns", batches[batches.len() / 2]);
+}
+
+/// The same choice without WebAssembly.
+fn native(policy: &str, backend: &Arc<Backend>) -> Box<dyn FnMut(IpAddr) -> usize> {
+    let (servers, mut sequence) = (backend.servers.len(), 0);
+    match policy {
+        "roundrobin" => Box::new(move |_| {
+            sequence += 1;
+            sequence % servers
+        }),
+        "leastconn" => {
+            let backend = backend.clone();
+            Box::new(move |_| {
+                sequence += 1;
+                let loads = backend.servers.iter().map(|server| server.in_flight.load(Relaxed));
+                let turn = |index: usize| (index + servers - sequence % servers) % servers;
+                loads
+                    .enumerate()
+                    .min_by_key(|(index, load)| (*load, turn(*index)))
+                    .map_or(0, |(index, _)| index)
+            })
+        }
+        _ => Box::new(move |client| {
+            let mut hasher = DefaultHasher::new();
+            client.hash(&mut hasher);
+            hasher.finish() as usize % servers
+        }),
+    }
 }
 
 fn backend(policy: &str, servers: usize) -> Arc<Backend> {

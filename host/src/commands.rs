@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::config::diagnostics::Diagnostics;
-use crate::control::{self, Checked, Origin};
+use crate::control::{self, Checked, Files, Origin};
 use crate::demo::Origins;
 use crate::policy::Runtime;
 use crate::report;
@@ -50,9 +50,10 @@ impl Error {
 pub fn run(config: &Path) -> Result<(), Error> {
     let origin = Origin::File(config.to_owned());
     let runtime = policies()?;
+    let files = Files::of(&origin, None);
     let checked = control::check(&origin, &runtime)?;
     warn(&checked);
-    Ok(control::run(origin, runtime, checked, |_| {})?)
+    Ok(control::run(origin, runtime, checked, files, |_| {})?)
 }
 
 /// `lb check`.
@@ -104,8 +105,9 @@ pub fn demo() -> Result<(), Error> {
     let origins = Origins::start()?;
     let origin = Origin::Text("lb.toml", origins.configuration());
     let runtime = policies()?;
+    let files = Files::of(&origin, None);
     let checked = control::check(&origin, &runtime)?;
-    Ok(control::run(origin, runtime, checked, |addresses| println!("{}", origins.guide(addresses)))?)
+    Ok(control::run(origin, runtime, checked, files, |addresses| println!("{}", origins.guide(addresses)))?)
 }
 
 /// The runtime of policies, with its cache where the system wants caches to be.

@@ -1,12 +1,11 @@
 //! A client's connection: requests are read off it, one after the other, and each becomes an exchange.
 //!
 //! What cannot be read as a request is answered and logged here. Between requests the connection holds no
-//! buffer.
+//! buffer and no heads.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::{Duration, SystemTime};
 
@@ -15,9 +14,10 @@ use tokio::time::Instant;
 use crate::buffer::Buffer;
 use crate::exchange::{Exchange, Next};
 use crate::failure::{self, Failure, Page};
-use crate::http::head::{self, RequestHead, ResponseHead};
+use crate::http::head;
 use crate::http::parse;
 use crate::log::record::Record;
+use crate::scratch::Scratch;
 use crate::stream::Stream;
 use crate::timer::Timer;
 use crate::worker::{Doorway, FrontendSeat, Worker};
@@ -30,8 +30,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1 << 20;
 /// How long a connection that has brought no request yet may still bring one while the process drains.
 const LAST_CALL: Duration = Duration::from_secs(1);
-/// What a connection keeps of its buffers for the next head while it idles.
-const SPARE: usize = 1024;
+/// How much is read at once of what nobody wants.
+const DISCARD: usize = 1024;
 
 /// The client's side of its exchanges.
 pub(crate) struct Client {
@@ -42,20 +42,25 @@ pub(crate) struct Client {
     pub(crate) buffer: Buffer,
     /// The one deadline that counts at the time.
     pub(crate) timer: Timer,
-    /// The request's head.
-    pub(crate) request: Arc<RequestHead>,
-    /// The head of its response.
-    pub(crate) response: Arc<ResponseHead>,
-    /// Memory for the next request's head on its way up.
-    pub(crate) spare_up: Vec<u8>,
-    /// Memory for the next response's head on its way down.
-    pub(crate) spare_down: Vec<u8>,
+    /// The heads of the request and its response, and memory to write them in.
+    pub(crate) scratch: Scratch,
+}
+
+/// When a request came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Came {
+    /// Its first byte.
+    pub(crate) first_byte: Instant,
+    /// Its first byte, by the clock on the wall.
+    pub(crate) first_byte_at: SystemTime,
+    /// Its head, whole.
+    pub(crate) head: Instant,
 }
 
 /// What came of waiting for a request.
 enum Arrival {
-    /// Its head is there; it began then.
-    Head((Instant, SystemTime)),
+    /// Its head is there.
+    Head(Came),
     /// None comes any more: the client has gone, is too slow, or the process ends.
     Silence,
     /// What came is no request.
@@ -70,16 +75,8 @@ pub(crate) async fn serve(
     peer: Option<SocketAddr>,
 ) {
     let accepted = (Instant::now(), SystemTime::now());
-    let mut client = Client {
-        stream,
-        peer,
-        buffer: Buffer::none(),
-        timer: Timer::default(),
-        request: Arc::default(),
-        response: Arc::default(),
-        spare_up: Vec::new(),
-        spare_down: Vec::new(),
-    };
+    let mut client =
+        Client { stream, peer, buffer: Buffer::none(), timer: Timer::default(), scratch: Scratch::none() };
     let mut first = true;
     loop {
         let generation = worker.generation();
@@ -95,9 +92,9 @@ pub(crate) async fn serve(
             return;
         };
         match arrival {
-            Arrival::Head(began) => {
+            Arrival::Head(came) => {
                 let backend = &generation.backends[frontend.shared.config.default_backend];
-                let next = Exchange::new(&worker, frontend, backend, &mut client, began).run().await;
+                let next = Exchange::new(&worker, frontend, backend, &mut client, came).run().await;
                 if next == Next::Close {
                     break;
                 }
@@ -109,6 +106,7 @@ pub(crate) async fn serve(
             }
         }
     }
+    client.scratch.release();
     client.linger().await;
 }
 
@@ -144,7 +142,12 @@ impl Client {
             self.timer.set(began.0, request_timeout);
         }
         match self.whole_head(worker).await {
-            Ok(()) => Arrival::Head(began),
+            Ok(waited) => {
+                let (first_byte, first_byte_at) = began;
+                // Nearly always all of it came at once, and the time need not be asked for again.
+                let head = if waited { Instant::now() } else { first_byte };
+                Arrival::Head(Came { first_byte, first_byte_at, head })
+            }
             Err(failure) => Arrival::Failed(failure, began),
         }
     }
@@ -158,12 +161,7 @@ impl Client {
         first: bool,
     ) -> Option<Result<usize, Failure>> {
         self.buffer.release();
-        if self.spare_up.capacity() > SPARE {
-            self.spare_up = Vec::new();
-        }
-        if self.spare_down.capacity() > SPARE {
-            self.spare_down = Vec::new();
-        }
+        self.scratch.release();
         let mut hurried = false;
         poll_fn(|context| {
             if doorway.frontend().is_none() || (worker.is_draining() && !first) {
@@ -188,14 +186,15 @@ impl Client {
         .await
     }
 
-    /// Reads on until the head is whole.
-    async fn whole_head(&mut self, worker: &Worker) -> Result<(), Failure> {
+    /// Reads on until the head is whole. Says whether that took more than what was there already.
+    async fn whole_head(&mut self, worker: &Worker) -> Result<bool, Failure> {
         let tune = worker.tune;
-        let head = head::exclusive(&mut self.request);
+        self.scratch.ensure();
+        let head = head::exclusive(&mut self.scratch.request);
         head.client_port = self.peer.map_or(0, |peer| peer.port());
         let (buffer, timer) = (&mut self.buffer, &mut self.timer);
         let (mut reader, _) = self.stream.split();
-        let mut looked_at = 0;
+        let (mut looked_at, mut read_on) = (0, false);
         poll_fn(|context| {
             loop {
                 let bytes = buffer.data();
@@ -208,12 +207,13 @@ impl Client {
                     match parse::request(bytes, tune.maxhdr, head) {
                         Ok(Some(length)) if length <= tune.max_head() => {
                             buffer.gone(length);
-                            return Poll::Ready(Ok(()));
+                            return Poll::Ready(Ok(read_on));
                         }
                         Ok(None) if bytes.len() <= tune.max_head() => {}
                         Ok(_) | Err(_) => return Poll::Ready(Err(Failure::BadRequest)),
                     }
                 }
+                read_on = true;
                 match reader.poll_read(context, buffer) {
                     Poll::Ready(Ok(count)) if count > 0 => {}
                     Poll::Ready(_) => return Poll::Ready(Err(Failure::ClientAbortsRequest)),
@@ -292,7 +292,7 @@ impl Client {
         let drained = async move {
             while left > 0 {
                 buffer.gone(buffer.data().len());
-                buffer.ensure(SPARE);
+                buffer.ensure(DISCARD);
                 match stream.read(buffer).await {
                     Ok(count) if count > 0 => left = left.saturating_sub(count),
                     _ => return,

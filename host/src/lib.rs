@@ -13,6 +13,8 @@ mod upstream;
 
 mod buffer;
 mod count;
+mod scratch;
+mod splice;
 mod stream;
 mod timer;
 

@@ -60,6 +60,8 @@ fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<Bou
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
+        // Handed on to each connection that it accepts.
+        socket.set_tcp_nodelay(true)?;
         if sockets.is_empty() && address.port() != 0 {
             // Without SO_REUSEPORT, this finds out whether another program has the port: with it, the kernel
             // would hand out the port to any of this user's.
@@ -111,7 +113,10 @@ fn adopt(fd: i32, workers: usize) -> io::Result<Bound> {
     socket.set_nonblocking(true)?;
     let local = socket.local_addr()?;
     let (kind, name) = match local.as_socket() {
-        Some(address) => (Kind::Tcp, address.to_string()),
+        Some(address) => {
+            socket.set_tcp_nodelay(true)?;
+            (Kind::Tcp, address.to_string())
+        }
         None => (Kind::Unix, format!("fd@{fd}")),
     };
     Ok(Bound { sockets: share(socket.into(), workers, kind)?, name })
@@ -163,11 +168,7 @@ impl Listener {
 
     fn stream(&self, stream: OwnedFd) -> io::Result<Stream> {
         match self.kind {
-            Kind::Tcp => {
-                let stream = tokio::net::TcpStream::from_std(stream.into())?;
-                stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
-            }
+            Kind::Tcp => Ok(Stream::Tcp(tokio::net::TcpStream::from_std(stream.into())?)),
             Kind::Unix => Ok(Stream::Unix(tokio::net::UnixStream::from_std(stream.into())?)),
         }
     }

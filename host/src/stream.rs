@@ -1,14 +1,17 @@
 //! A byte stream to a client or a server, whatever carries it.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use crate::buffer::Buffer;
+use crate::splice::Pipe;
 
 /// A connection.
 #[derive(Debug)]
@@ -83,6 +86,20 @@ impl Stream {
         }
     }
 
+    /// Whether nothing has arrived that has not been read, not even the end, by asking the system.
+    pub(crate) fn is_drained(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Stream::Tcp(stream) => {
+                stream.try_io(Interest::READABLE, || socket2::SockRef::from(stream).peek(&mut byte))
+            }
+            Stream::Unix(stream) => {
+                stream.try_io(Interest::READABLE, || socket2::SockRef::from(stream).peek(&mut byte))
+            }
+        };
+        is_would_block(&peeked)
+    }
+
     /// Makes closing send a reset at once, so that the peer learns that the answer is not whole.
     pub(crate) fn reset_on_close(&self) {
         if let Stream::Tcp(stream) = self {
@@ -93,6 +110,14 @@ impl Stream {
 }
 
 impl Reader<'_> {
+    /// Whether there is something to read, as far as the runtime knows; else wakes the task when there is.
+    pub(crate) fn is_ready(&self, context: &mut Context<'_>) -> bool {
+        match self {
+            Reader::Tcp(half) => half.as_ref().poll_read_ready(context).is_ready(),
+            Reader::Unix(half) => half.as_ref().poll_read_ready(context).is_ready(),
+        }
+    }
+
     /// Reads what there is into the buffer; 0 bytes at the end, and where the buffer is full.
     pub(crate) fn poll_read(
         &mut self,
@@ -109,9 +134,60 @@ impl Reader<'_> {
         buffer.came(count);
         Poll::Ready(Ok(count))
     }
+
+    /// Moves what there is into the pipe, at most so many bytes; 0 at the end.
+    pub(crate) fn poll_splice(
+        &mut self,
+        context: &mut Context<'_>,
+        pipe: &mut Pipe,
+        at_most: usize,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let moved = match self {
+                Reader::Tcp(half) => {
+                    let stream = half.as_ref();
+                    ready!(stream.poll_read_ready(context))?;
+                    stream.try_io(Interest::READABLE, || pipe.fill(stream.as_fd(), at_most))
+                }
+                Reader::Unix(half) => {
+                    let stream = half.as_ref();
+                    ready!(stream.poll_read_ready(context))?;
+                    stream.try_io(Interest::READABLE, || pipe.fill(stream.as_fd(), at_most))
+                }
+            };
+            if !is_would_block(&moved) {
+                return Poll::Ready(moved);
+            }
+        }
+    }
 }
 
 impl Writer<'_> {
+    /// Moves as much as goes out of the pipe, which must hold something.
+    pub(crate) fn poll_splice(
+        &mut self,
+        context: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let moved = match self {
+                Writer::Tcp(half) => {
+                    let stream = half.as_ref();
+                    ready!(stream.poll_write_ready(context))?;
+                    stream.try_io(Interest::WRITABLE, || pipe.drain(stream.as_fd()))
+                }
+                Writer::Unix(half) => {
+                    let stream = half.as_ref();
+                    ready!(stream.poll_write_ready(context))?;
+                    stream.try_io(Interest::WRITABLE, || pipe.drain(stream.as_fd()))
+                }
+            };
+            if !is_would_block(&moved) {
+                return Poll::Ready(moved);
+            }
+        }
+    }
+
     /// Writes as much as goes.
     pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = match self {
@@ -131,4 +207,8 @@ impl Writer<'_> {
             Writer::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
+}
+
+fn is_would_block(moved: &io::Result<usize>) -> bool {
+    moved.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A connection's deadline.
+/// A connection's deadline. It is waited for by one task only, that of the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
     deadline: Option<Instant>,
@@ -18,6 +18,8 @@ pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     /// When `sleep` fires.
     armed: Option<Instant>,
+    /// Whether `sleep` knows whom to wake: always the connection's own task.
+    polled: bool,
 }
 
 /// The deadline has passed.
@@ -41,7 +43,12 @@ impl Timer {
             if self.armed.is_none_or(|armed| deadline < armed) {
                 sleep.as_mut().reset(deadline);
                 self.armed = Some(deadline);
+                self.polled = false;
             }
+            if self.polled && !sleep.is_elapsed() {
+                return Poll::Pending;
+            }
+            self.polled = true;
             if sleep.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }

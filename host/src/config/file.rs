@@ -10,7 +10,7 @@ use super::keys::Scope;
 use super::layer::Layers;
 use super::log_target;
 use super::model::{BindAddress, Config, Global, Span, Tune};
-use super::read::{bad_name, duration, is_name, limit, size};
+use super::read::{bad_name, boolean, duration, is_name, limit, size};
 use super::section::{Section, Value};
 use super::{backend, frontend, suggest};
 
@@ -82,6 +82,7 @@ fn global(file: &Section<'_>) -> Global {
         maxconn: section.and_then(|section| section.read("maxconn", limit)).filter(|limit| *limit > 0),
         log: section.and_then(|section| section.read("log", log_target::targets)).unwrap_or_default(),
         hard_stop_after: section.and_then(|section| section.read("hard_stop_after", duration)),
+        watch: section.and_then(|section| section.read("watch", boolean)).unwrap_or(false),
         tune: Tune {
             bufsize: tune
                 .and_then(|tune| tune.read("bufsize", |value| size(value, 1_024..=16 << 20)))

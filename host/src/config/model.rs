@@ -33,6 +33,8 @@ pub struct Global {
     pub log: Vec<LogTarget>,
     /// How long a drain may take before what is left is cut off. `None`: as long as it takes.
     pub hard_stop_after: Option<Duration>,
+    /// Whether a change of `lb.toml`, or of a policy's file that it names, is a reload.
+    pub watch: bool,
     /// Sizes and bounds.
     pub tune: Tune,
 }

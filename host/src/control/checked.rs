@@ -17,7 +17,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    fn load(&self) -> Result<Loaded, Diagnostics> {
+    pub(super) fn load(&self) -> Result<Loaded, Diagnostics> {
         match self {
             Origin::File(path) => config::load(path),
             Origin::Text(name, text) => config::parse(text, name),

@@ -5,6 +5,7 @@
 //! over. What fails leaves everything as it was.
 
 mod checked;
+mod files;
 mod system;
 mod tally;
 
@@ -17,6 +18,7 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
 
 use crate::backend::Backend;
 use crate::backend::health::checker::Checker;
@@ -33,6 +35,8 @@ use crate::policy::{self, BackendPolicies};
 use crate::worker::{self, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Process, Tune};
 
 pub(crate) use checked::{Checked, Origin, check};
+pub(crate) use files::Files;
+use files::Watch;
 
 /// How long the last log lines may take at the end.
 const LOG_SHUTDOWN: Duration = Duration::from_secs(2);
@@ -40,7 +44,7 @@ const LOG_SHUTDOWN: Duration = Duration::from_secs(2);
 /// How long a configuration waits for its servers' names before it serves.
 const NAMES_WAIT: Duration = Duration::from_secs(1);
 
-/// Runs until it is told to end; `ready` is called once, with the bound addresses, when all of them listen.
+/// Runs until it is told to end. `files` are what `checked` was read from, as they were before. `ready` is called once, with the bound addresses, when all of them listen.
 ///
 /// # Errors
 /// When it cannot start; once it serves, only the end ends it.
@@ -48,12 +52,13 @@ pub(crate) fn run(
     origin: Origin,
     runtime: policy::Runtime,
     checked: Checked,
+    files: Files,
     ready: impl FnOnce(&[String]),
 ) -> anyhow::Result<()> {
     system::raise_file_limit();
     let main = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let ended = tokio::task::LocalSet::new().block_on(&main, async {
-        let mut control = Control::start(origin, runtime, &checked)?;
+        let mut control = Control::start(origin, runtime, &checked, files)?;
         control.apply(checked).await?;
         let names = control.names();
         // Whoever reads that it is ready may send a signal at once.
@@ -83,6 +88,9 @@ struct Control {
     policies: Vec<BackendPolicies>,
     nbthread: usize,
     hard_stop_after: Option<Duration>,
+    /// Whether a change of the files is a reason to read them again.
+    watching: bool,
+    watch: Watch,
 }
 
 /// The signals that mean something here; untaken, most of them would end the process.
@@ -119,7 +127,12 @@ struct OpenDoor {
 }
 
 impl Control {
-    fn start(origin: Origin, runtime: policy::Runtime, checked: &Checked) -> anyhow::Result<Control> {
+    fn start(
+        origin: Origin,
+        runtime: policy::Runtime,
+        checked: &Checked,
+        files: Files,
+    ) -> anyhow::Result<Control> {
         let config = &checked.loaded.config;
         let process_log = ProcessLog::install();
         let logs = Logs::new(config)?;
@@ -148,6 +161,8 @@ impl Control {
             policies: Vec::new(),
             nbthread: config.global.nbthread,
             hard_stop_after: config.global.hard_stop_after,
+            watching: config.global.watch,
+            watch: Watch::new(files),
         })
     }
 
@@ -207,6 +222,7 @@ impl Control {
         self.backends = backends;
         tally::log(&std::mem::replace(&mut self.policies, opened));
         self.hard_stop_after = config.global.hard_stop_after;
+        self.watching = config.global.watch;
         if config.global.nbthread != self.nbthread {
             tracing::warn!(
                 now = self.nbthread,
@@ -292,6 +308,8 @@ impl Control {
 
     /// Serves until a signal ends it.
     async fn serve_signals(mut self, mut signals: Signals) -> anyhow::Result<()> {
+        let mut looks = tokio::time::interval(files::LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = signals.terminate.recv() => break,
@@ -299,17 +317,36 @@ impl Control {
                 _ = signals.hangup.recv() => self.reload().await,
                 _ = signals.reopen.recv() => self.logs.reopen(),
                 _ = signals.report.recv() => tally::log(&self.policies),
+                _ = looks.tick(), if self.watching => self.look().await,
             }
         }
         self.drain(signals).await;
         Ok(())
     }
 
+    /// Reads the configuration again where its files have changed.
+    async fn look(&mut self) {
+        let changed: Vec<String> = self.watch.look().iter().map(|path| path.display().to_string()).collect();
+        if !changed.is_empty() {
+            tracing::info!("{} changed: reading the configuration again", changed.join(", "));
+            self.reload().await;
+        }
+    }
+
     /// Reads the configuration again and puts it into force; on any failure the old one stays.
     async fn reload(&mut self) {
         let (origin, runtime) = (self.origin.clone(), self.runtime.clone());
         // Compiling a policy can take seconds, and health checks go on meanwhile.
-        let checked = tokio::task::spawn_blocking(move || check(&origin, &runtime)).await;
+        let before = self.watch.read().clone();
+        let checked = tokio::task::spawn_blocking(move || {
+            let files = Files::of(&origin, Some(&before));
+            (files, check(&origin, &runtime))
+        });
+        let checked = checked.await.map(|(files, checked)| {
+            // What was wrong with them is said once, not at every look.
+            self.watch = Watch::new(files);
+            checked
+        });
         match checked {
             Ok(Ok(checked)) => match self.apply(checked).await {
                 Ok(()) => tracing::info!(addresses = %self.names().join(", "), "reloaded"),

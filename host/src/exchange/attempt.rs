@@ -5,12 +5,12 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::transfer::Halt;
-use super::{Exchange, client_ip, response};
+use super::{Exchange, client_ip, response, since_1970_ms};
 use crate::backend::queue::{Binding, Place, Slot};
 use crate::buffer::Buffer;
 use crate::connection::Client;
@@ -27,6 +27,7 @@ const MAX_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// A server that has answered: the response's head is in [`Client::response`], what came with it in `buffer`.
 pub(super) struct Attempt {
     pub(super) server: u32,
+    pub(super) began: Instant,
     pub(super) address_version: u64,
     pub(super) stream: Stream,
     pub(super) buffer: Buffer,
@@ -54,30 +55,30 @@ impl Exchange<'_> {
     pub(super) async fn attempt(&mut self) -> Result<Attempt, Failure> {
         let config = &self.backend.shared.config;
         let (mut failed, mut same) = (None, None);
+        let mut now = self.story.came.head;
         loop {
-            let slot = self.assign(same, failed).await?;
+            let (slot, waited) = self.assign(same, failed).await?;
             let server = slot.index() as u32;
             let address_version = slot.server().address_version.load(Relaxed);
-            let picked = Instant::now();
+            let began = if waited { Instant::now() } else { now };
             self.story.server = Some(server);
-            self.story.assigned.get_or_insert(picked);
-            let tried = match self.try_server(server).await {
+            self.story.assigned.get_or_insert(began);
+            let tried = match self.try_server(server, began).await {
                 Ok((stream, buffer, broken)) => {
-                    self.observe(server, Verdict::Answered, self.client.response.status, picked);
-                    return Ok(Attempt { server, address_version, stream, buffer, broken, slot });
+                    return Ok(Attempt { server, began, address_version, stream, buffer, broken, slot });
                 }
                 Err(tried) => tried,
             };
             self.leave_place(slot);
             let failure = match tried {
                 Tried::Failed(failure) => {
-                    self.observe(server, verdict(failure), 0, picked);
+                    self.observe(server, verdict(failure), 0, began);
                     return Err(failure);
                 }
                 Tried::Unreachable(failure) => failure,
                 Tried::Stale => Failure::ServerStale,
             };
-            self.observe(server, Verdict::Unreachable, 0, picked);
+            self.observe(server, verdict(failure), 0, began);
             if self.story.retries >= config.retries {
                 return Err(failure);
             }
@@ -97,12 +98,15 @@ impl Exchange<'_> {
                     tokio::time::sleep(pause).await;
                 }
             }
+            now = Instant::now();
         }
     }
 
-    /// A place at a server: the one tried before, the one that the client is bound to, or the balancer's pick.
-    async fn assign(&mut self, mut same: Option<u32>, failed: Option<u32>) -> Result<Slot, Failure> {
+    /// A place at a server: the one tried before, the one that the client is bound to, or the balancer's pick. Says
+    /// whether it had to wait for it.
+    async fn assign(&mut self, mut same: Option<u32>, failed: Option<u32>) -> Result<(Slot, bool), Failure> {
         let backend = &self.backend.shared;
+        let mut waited = false;
         loop {
             let bound = same.or(self.affinity.server);
             let server = match bound {
@@ -111,7 +115,7 @@ impl Exchange<'_> {
             };
             let binding = if bound.is_some() { Binding::Bound } else { Binding::Free };
             let waiting = match backend.clone().place(server as usize, binding) {
-                Place::Ready(slot) => return Ok(slot),
+                Place::Ready(slot) => return Ok((slot, waited)),
                 Place::Wait(waiting) => waiting,
             };
             let timeouts = &backend.config.timeout;
@@ -122,10 +126,11 @@ impl Exchange<'_> {
                 Binding::Free => self.story.backend_queue = waiting.position,
             }
             match self.client.timer.limit(waiting).await {
-                Ok(Ok(slot)) => return Ok(slot),
+                Ok(Ok(slot)) => return Ok((slot, true)),
                 // The server went DOWN while this waited: who is bound to it is so no more.
                 Ok(Err(_evicted)) => {
                     same = None;
+                    waited = true;
                     self.leave_server();
                 }
                 Err(_elapsed) => {
@@ -145,20 +150,30 @@ impl Exchange<'_> {
 
     fn pick(&mut self, failed: Option<u32>) -> Option<u32> {
         let client = client_ip(self.client);
-        self.backend.balancer.borrow_mut().pick(&self.client.request, client, self.time_ms, failed)
+        self.backend.balancer.borrow_mut().pick(&self.client.scratch.request, client, self.time_ms, failed)
     }
 
-    fn observe(&self, server: u32, verdict: Verdict, status: u16, picked: Instant) {
+    /// Tells the balancers that want to know how the attempt that began then has ended. `status` is that of the
+    /// response's head, 0 where there was none.
+    pub(super) fn observe(&self, server: u32, verdict: Verdict, status: u16, began: Instant) {
         let mut balancer = self.backend.balancer.borrow_mut();
         if balancer.wants_feedback() {
-            let latency_us = picked.elapsed().as_micros() as u64;
-            let time_ms = self.time_ms + latency_us / 1000;
-            balancer.observe(&Outcome { server, verdict, status, latency_us, time_ms });
+            let now = Instant::now();
+            let us = |then: Instant| then.saturating_duration_since(began).as_micros() as u64;
+            balancer.observe(&Outcome {
+                server,
+                verdict,
+                status,
+                connect_us: self.story.connected.map_or(0, us),
+                latency_us: us(self.story.responded.unwrap_or(now)),
+                bytes: self.story.bytes,
+                time_ms: since_1970_ms(SystemTime::now()),
+            });
         }
     }
 
     /// Sends the request on a connection that idles, or on a new one, and waits for the answer's head.
-    async fn try_server(&mut self, server: u32) -> Result<Conversation, Tried> {
+    async fn try_server(&mut self, server: u32, began: Instant) -> Result<Conversation, Tried> {
         let backend = self.backend;
         let shared = &backend.shared.servers[server as usize];
         let address_version = shared.address_version.load(Relaxed);
@@ -167,7 +182,7 @@ impl Exchange<'_> {
             self.upload.is_read().then(|| backend.pools[server as usize].borrow_mut().take(address_version));
         if let Some(stream) = idle.flatten() {
             self.story.connected = self.story.assigned;
-            match self.converse(stream, true).await {
+            match self.converse(stream, began, true).await {
                 Err(Tried::Stale) => {}
                 done => return done,
             }
@@ -179,28 +194,35 @@ impl Exchange<'_> {
             Ok(Err(error)) => return Err(no_connection(connect_failure(&error))),
             Err(_elapsed) => return Err(Tried::Unreachable(Failure::ConnectTimeout)),
         };
-        self.story.connected = Some(Instant::now());
-        self.converse(stream, false).await
+        let connected = Instant::now();
+        self.story.connected = Some(connected);
+        self.converse(stream, connected, false).await
     }
 
     /// Sends the request and reads heads up to the one that answers it.
-    async fn converse(&mut self, mut stream: Stream, reused: bool) -> Result<Conversation, Tried> {
+    async fn converse(
+        &mut self,
+        mut stream: Stream,
+        mut began: Instant,
+        reused: bool,
+    ) -> Result<Conversation, Tried> {
         let mut buffer = Buffer::none();
-        buffer.ensure(self.worker.tune.bufsize);
         self.upload.rewind();
         let mut broken = false;
         loop {
+            self.client.timer.set(began, self.backend.shared.config.timeout.server);
             let head = self.await_head(&mut stream, &mut buffer, reused, &mut broken).await;
             if head.is_err() && !self.upload.is_done() {
                 // The server learns that what it has of the request is not all.
                 stream.reset_on_close();
             }
             head?;
-            match self.client.response.status {
-                101 if self.client.request.upgrade && self.client.response.upgrade => {}
+            match self.client.scratch.response.status {
+                101 if self.client.scratch.request.upgrade && self.client.scratch.response.upgrade => {}
                 101 => return Err(Tried::Failed(Failure::ServerInvalid)),
                 100..=199 => {
                     self.pass_interim().await.map_err(Tried::Failed)?;
+                    began = Instant::now();
                     continue;
                 }
                 _ => {}
@@ -220,12 +242,11 @@ impl Exchange<'_> {
     ) -> Result<(), Tried> {
         let timeout = self.backend.shared.config.timeout.server;
         let tune = self.worker.tune;
-        let Client { stream: client, buffer, timer, request, response, .. } = &mut *self.client;
-        let response = head::exclusive(response);
+        let Client { stream: client, buffer, timer, scratch, .. } = &mut *self.client;
+        let (request, response) = (&scratch.request, head::exclusive(&mut scratch.response));
         let (upload, to_head) = (&mut self.upload, request.method() == b"HEAD");
         let (mut from_client, _) = client.split();
         let (mut from_server, mut to_server) = stream.split();
-        timer.set(Instant::now(), timeout);
         let mut silent = held.is_empty();
         poll_fn(|context| {
             if !*broken && !upload.is_done() {
@@ -254,8 +275,16 @@ impl Exchange<'_> {
                         Ok(_) | Err(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerInvalid))),
                     }
                 }
+                // While the server thinks there is no buffer: the few that are in use stay in the processor's cache.
+                if held.is_empty() && !from_server.is_ready(context) {
+                    break;
+                }
+                held.ensure(tune.bufsize);
                 match from_server.poll_read(context, held) {
-                    Poll::Pending => break,
+                    Poll::Pending => {
+                        held.release();
+                        break;
+                    }
                     Poll::Ready(Ok(count)) if count > 0 => silent = false,
                     Poll::Ready(_) if reused && silent => return Poll::Ready(Err(Tried::Stale)),
                     Poll::Ready(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerClosed))),
@@ -268,11 +297,11 @@ impl Exchange<'_> {
 
     /// Passes on an answer before the answer, such as 100 or 103; a client of HTTP/1.0 knows none.
     async fn pass_interim(&mut self) -> Result<(), Failure> {
-        if self.client.request.version == crate::http::head::Version::Http10 {
+        if self.client.scratch.request.version == crate::http::head::Version::Http10 {
             return Ok(());
         }
         let mut out = Vec::new();
-        response::write_interim(&self.client.response, &mut out);
+        response::write_interim(&self.client.scratch.response, &mut out);
         self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
         match self.client.timer.limit(self.client.stream.write_all(&out)).await {
             Ok(Ok(())) => self.story.bytes += out.len() as u64,
@@ -301,10 +330,13 @@ fn no_connection(failure: Failure) -> Tried {
     }
 }
 
-fn verdict(failure: Failure) -> Verdict {
+/// What balancers hear of a failure.
+pub(super) fn verdict(failure: Failure) -> Verdict {
+    use Failure::*;
     match failure {
-        Failure::ServerTimeout => Verdict::TimedOut,
-        Failure::ClientAbortsUpload | Failure::ClientAbortsData | Failure::BadRequestBody => {
+        ConnectRefused | ConnectTimeout | ConnectExhausted => Verdict::Unreachable,
+        ServerTimeout | ServerTimeoutData => Verdict::TimedOut,
+        ClientAbortsUpload | ClientAbortsData | ClientTimeoutData | BadRequestBody | BadRequestData => {
             Verdict::Abandoned
         }
         _ => Verdict::Broken,

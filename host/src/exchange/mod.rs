@@ -25,12 +25,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use crate::connection::Client;
+use crate::connection::{Came, Client};
 use crate::failure::{Connection, Failure, Page};
 use crate::http::body::Encoding;
 use crate::http::cookies;
 use crate::http::head::{Framing, Known, Version};
-use crate::policy::{Affinity, Key, Standing};
+use crate::policy::{Affinity, Key, Standing, Verdict};
 use crate::worker::{BackendSeat, FrontendSeat, Worker};
 use story::Story;
 use transfer::Transfer;
@@ -61,21 +61,20 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// The exchange of the request whose head the client's side holds. It began with its first byte, at
-    /// `began`.
+    /// The exchange of the request whose head the client's side holds.
     pub(crate) fn new(
         worker: &'a Worker,
         frontend: &'a FrontendSeat,
         backend: &'a BackendSeat,
         client: &'a mut Client,
-        began: (Instant, SystemTime),
+        came: Came,
     ) -> Exchange<'a> {
-        let mut story = Story::new(began);
+        let mut story = Story::new(came);
         story.has_persistence = backend.persistence.is_some();
-        let time_ms = began.1.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        let pending = std::mem::take(&mut client.spare_up);
-        let encoding = encoding(client.request.framing);
-        let upload = Transfer::new(client.request.framing, encoding, pending);
+        let time_ms = since_1970_ms(came.first_byte_at);
+        let pending = std::mem::take(&mut client.scratch.up);
+        let encoding = encoding(client.scratch.request.framing);
+        let upload = Transfer::new(client.scratch.request.framing, encoding, pending);
         Exchange {
             worker,
             frontend,
@@ -96,7 +95,7 @@ impl<'a> Exchange<'a> {
             Err(failure) => self.fail(failure).await,
         };
         self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
-        self.client.spare_up = self.upload.into_spare();
+        self.client.scratch.up = self.upload.into_spare();
         next
     }
 
@@ -106,7 +105,12 @@ impl<'a> Exchange<'a> {
         let backend = self.backend;
         let _entered = backend.enter();
         let attempt = self.attempt().await?;
-        self.relay(attempt).await
+        let (server, began, status) = (attempt.server, attempt.began, self.client.scratch.response.status);
+        let relayed = self.relay(attempt).await;
+        let verdict =
+            relayed.as_ref().map_or_else(|failure| attempt::verdict(*failure), |_| Verdict::Answered);
+        self.observe(server, verdict, status, began);
+        relayed
     }
 
     /// Asks persistence, where the request carries its key, for the server that the client is bound to. Of
@@ -114,9 +118,9 @@ impl<'a> Exchange<'a> {
     fn recall(&mut self) {
         let Some(persistence) = &self.backend.persistence else { return };
         let mut persistence = persistence.borrow_mut();
-        let request = &self.client.request;
+        let request = &self.client.scratch.request;
         let key = persistence.key().clone();
-        let values: &mut dyn Iterator<Item = &[u8]> = match &key {
+        let values: &mut dyn Iterator<Item = &[u8]> = match &*key {
             Key::Cookie(name) => &mut request
                 .lines()
                 .known(Known::Cookie)
@@ -140,8 +144,9 @@ impl<'a> Exchange<'a> {
     /// Writes the request for the server, with as much of its body as has come.
     fn compose(&mut self) -> Result<(), Failure> {
         let persistence = self.backend.persistence.as_ref().map(|persistence| persistence.borrow());
-        let key =
-            persistence.as_ref().map(|persistence| (persistence.key(), &self.affinity.key, self.key_number));
+        let key = persistence
+            .as_ref()
+            .map(|persistence| (&**persistence.key(), &self.affinity.key, self.key_number));
         let changes = request::Changes {
             key,
             forwardfor: [
@@ -150,8 +155,10 @@ impl<'a> Exchange<'a> {
             ],
             client: self.client.peer.map(|peer| peer.ip()),
         };
-        request::write(&self.client.request, &changes, self.upload.pending_mut());
-        self.upload.gather(&mut self.client.buffer).map_err(|_| Failure::BadRequest)
+        request::write(&self.client.scratch.request, &changes, self.upload.pending_mut());
+        self.upload.gather(&mut self.client.buffer).map_err(|_| Failure::BadRequest)?;
+        self.client.buffer.release();
+        Ok(())
     }
 
     /// Answers for a failure, where an answer is still possible. The one place where that is done.
@@ -166,14 +173,14 @@ impl<'a> Exchange<'a> {
         }
         let Some(status) = outcome.status else { return Next::Close };
         let whole = self.upload.is_read() && failure != Failure::BadRequest;
-        let keep = whole && self.client.request.keep_alive && !self.worker.is_draining();
+        let keep = whole && self.client.scratch.request.keep_alive && !self.worker.is_draining();
         self.story.status = Some(status);
-        let connection = match (keep, self.client.request.version) {
+        let connection = match (keep, self.client.scratch.request.version) {
             (false, _) => Connection::Close,
             (true, Version::Http10) => Connection::KeepAlive,
             (true, Version::Http11) => Connection::Keep,
         };
-        let answer = Page::of(status).response(connection, self.client.request.method() == b"HEAD");
+        let answer = Page::of(status).response(connection, self.client.scratch.request.method() == b"HEAD");
         self.story.bytes += answer.len() as u64;
         self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
         let sent = self.client.timer.limit(self.client.stream.write_all(answer)).await;
@@ -191,6 +198,11 @@ impl<'a> Exchange<'a> {
 /// How a body framed like this is passed on.
 fn encoding(framing: Framing) -> Encoding {
     if framing == Framing::Chunked { Encoding::Chunked } else { Encoding::Plain }
+}
+
+/// Milliseconds since 1970, UTC.
+fn since_1970_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// The client's address for policies; that of nobody on a Unix socket.

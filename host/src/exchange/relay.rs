@@ -19,7 +19,7 @@ use crate::stream::Stream;
 impl Exchange<'_> {
     /// Passes the response on. From its first byte on, no other answer can be given.
     pub(super) async fn relay(&mut self, mut attempt: Attempt) -> Result<Next, Failure> {
-        let (request, response) = (&self.client.request, &self.client.response);
+        let (request, response) = (&self.client.scratch.request, &self.client.scratch.response);
         let switching = response.status == 101;
         let tunnel = switching || (request.method() == b"CONNECT" && (200..300).contains(&response.status));
         let dechunk = request.version == Version::Http10 && response.framing == Framing::Chunked;
@@ -28,7 +28,7 @@ impl Exchange<'_> {
             && !(framing == Framing::Chunked && (dechunk || response.version == Version::Http10));
         let keep_alive = request.keep_alive && ends_by_itself && !self.worker.is_draining();
         let shape = Shape { dechunk, keep_alive: keep_alive || tunnel, switching };
-        let mut head = std::mem::take(&mut self.client.spare_down);
+        let mut head = std::mem::take(&mut self.client.scratch.down);
         self.key_fate_and_head(attempt.server, &shape, &mut head);
         let encoding = if dechunk { Encoding::Plain } else { encoding(framing) };
         let mut download = Transfer::new(framing, encoding, head);
@@ -39,30 +39,35 @@ impl Exchange<'_> {
             self.story.key_fate = b'N';
             return Err(Failure::ServerInvalid);
         }
-        self.story.status = Some(self.client.response.status);
+        self.story.status = Some(self.client.scratch.response.status);
         let ended = if tunnel {
             self.tunnel(&mut attempt, &mut download).await
         } else {
             self.transfer(&mut attempt, &mut download).await
         };
+        let ended_at = Instant::now();
+        self.story.ended = Some(ended_at);
         self.story.bytes += download.written;
         let whole = ended.is_ok() && self.upload.is_done() && !tunnel;
-        self.client.spare_down = download.into_spare();
+        let spliced = download.spliced;
+        self.client.scratch.down = download.into_spare();
         if ended.is_err() && (!self.upload.is_done() || tunnel) {
             // Whoever was still being sent to learns that what it has is not all.
             attempt.stream.reset_on_close();
         }
         self.leave_place(attempt.slot);
         ended?;
-        if whole && self.client.response.keep_alive && attempt.buffer.is_empty() && !attempt.broken {
-            self.keep_upstream(attempt.server, attempt.stream, attempt.address_version);
+        let is_clean =
+            attempt.buffer.is_empty() && !attempt.broken && (!spliced || attempt.stream.is_drained());
+        if whole && self.client.scratch.response.keep_alive && is_clean {
+            self.keep_upstream(attempt.server, attempt.stream, attempt.address_version, ended_at);
         }
         Ok(if whole && keep_alive { Next::Keep } else { Next::Close })
     }
 
     /// Asks persistence what to change, and writes the head for the client.
     fn key_fate_and_head(&mut self, server: u32, shape: &Shape, out: &mut Vec<u8>) {
-        let (request, response) = (&self.client.request, &self.client.response);
+        let (request, response) = (&self.client.scratch.request, &self.client.scratch.response);
         let Some(persistence) = &self.backend.persistence else {
             return response::write(response, request.version, shape, None, out);
         };
@@ -127,9 +132,9 @@ impl Exchange<'_> {
     }
 
     /// Keeps the connection to the server for the next request.
-    fn keep_upstream(&self, server: u32, stream: Stream, address_version: u64) {
+    fn keep_upstream(&self, server: u32, stream: Stream, address_version: u64, now: Instant) {
         if let Some(pool) = self.backend.pools.get(server as usize) {
-            pool.borrow_mut().put(stream, address_version, self.worker.tune.pool_max_idle, Instant::now());
+            pool.borrow_mut().put(stream, address_version, self.worker.tune.pool_max_idle, now);
         }
     }
 }

@@ -1,26 +1,26 @@
 //! What an exchange's log line will say: filled in as the exchange goes, written once, at its end.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use crate::connection::Client;
+use crate::config::model::LogLevel;
+use crate::connection::{Came, Client};
 use crate::log::record::Record;
 use crate::policy::Standing;
 use crate::worker::{BackendSeat, FrontendSeat, Worker};
 
 /// The story of an exchange so far.
 pub(super) struct Story {
-    began: Instant,
-    began_at: SystemTime,
-    head_done: Instant,
+    pub(super) came: Came,
     /// When the last server was assigned, or the wait for one given up: queues left behind.
     pub(super) assigned: Option<Instant>,
     /// When the connection stood.
     pub(super) connected: Option<Instant>,
     /// When the response's head was there.
     pub(super) responded: Option<Instant>,
+    /// When both bodies had passed.
+    pub(super) ended: Option<Instant>,
     /// The last server assigned.
     pub(super) server: Option<u32>,
     /// The status sent.
@@ -43,15 +43,14 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// A story whose request's first byte came at `began`, and whose head is whole now.
-    pub(super) fn new((began, began_at): (Instant, SystemTime)) -> Story {
+    /// The story of a request that came then.
+    pub(super) fn new(came: Came) -> Story {
         Story {
-            began,
-            began_at,
-            head_done: Instant::now(),
+            came,
             assigned: None,
             connected: None,
             responded: None,
+            ended: None,
             server: None,
             status: None,
             bytes: 0,
@@ -89,7 +88,10 @@ impl Story {
         client: &Client,
         standing: Option<Standing>,
     ) {
-        let now = Instant::now();
+        if !frontend.log.takes(LogLevel::Info) {
+            return;
+        }
+        let ended = self.ended.unwrap_or_else(Instant::now);
         let ms = |from: Option<Instant>, to: Option<Instant>| match (from, to) {
             (Some(from), Some(to)) => to.saturating_duration_since(from).as_millis() as i64,
             _ => -1,
@@ -106,16 +108,16 @@ impl Story {
             client: client.peer,
             // Only the plain format names it, and finding it out is a system call.
             local: if config.httplog { None } else { client.stream.local() },
-            accepted: self.began_at,
+            accepted: self.came.first_byte_at,
             frontend: frontend_name,
             tls: false,
             backend: if known { &backend.shared.config.name } else { frontend_name },
             server: server.map(|server| &*server.config.name),
-            request_ms: if known { ms(Some(self.began), Some(self.head_done)) } else { -1 },
-            queue_ms: ms(Some(self.head_done), self.assigned),
+            request_ms: if known { ms(Some(self.came.first_byte), Some(self.came.head)) } else { -1 },
+            queue_ms: ms(Some(self.came.head), self.assigned),
             connect_ms: ms(self.assigned, self.connected),
             response_ms: ms(self.connected, self.responded),
-            total_ms: ms(Some(self.began), Some(now)),
+            total_ms: ms(Some(self.came.first_byte), Some(ended)),
             status: self.status,
             bytes: self.bytes,
             termination: [self.cause, self.phase, letters[0], letters[1]],
@@ -127,7 +129,7 @@ impl Story {
             redispatched: self.redispatched,
             server_queue: self.server_queue,
             backend_queue: self.backend_queue,
-            request_line: known.then(|| client.request.request_line()),
+            request_line: known.then(|| client.scratch.request.request_line()),
         };
         worker.log(&frontend.log, &record, config.httplog);
     }

@@ -1,4 +1,5 @@
-//! A body on its way from one side to the other, in constant memory: what cannot be written is not read.
+//! A body on its way from one side to the other, in constant memory: what cannot be written is not read. A large one
+//! whose length is known stays inside the kernel.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -7,12 +8,15 @@ use crate::buffer::Buffer;
 use crate::http::body::{self, Decoder, Encoding, Piece};
 use crate::http::head::Framing;
 use crate::http::parse::Malformed;
+use crate::splice::Pipe;
 use crate::stream::{Reader, Writer};
 
 /// Up to here, small pieces are gathered into one write.
 const GATHER: usize = 16 * 1024;
 /// What a buffer grows to once a body fills it, so that large bodies take fewer system calls.
 const LARGE: usize = 64 * 1024;
+/// With so much left, a body is spliced: below that, the pipe costs more than the copies.
+const SPLICED: u64 = 128 * 1024;
 
 /// Why a transfer ended before its time.
 #[derive(Debug)]
@@ -44,6 +48,12 @@ pub(crate) struct Transfer {
     sent: usize,
     /// So many bytes of the buffer are body and can be written as they are.
     direct: usize,
+    /// Where the body goes through, while it is spliced.
+    pipe: Option<Pipe>,
+    /// Whether it may be spliced, as far as is known.
+    spliceable: bool,
+    /// Whether any of it was: then nobody has looked at what follows it.
+    pub(crate) spliced: bool,
     /// Whether the body's end has been read.
     ended: bool,
     /// Bytes written.
@@ -63,6 +73,9 @@ impl Transfer {
             pending,
             sent: 0,
             direct: 0,
+            pipe: None,
+            spliceable: encoding == Encoding::Plain,
+            spliced: false,
             ended: framing == Framing::None,
             written: 0,
             moved: false,
@@ -145,6 +158,12 @@ impl Transfer {
             }
             self.pending.clear();
             self.sent = 0;
+            if self.pipe.is_some()
+                || (held.is_empty() && self.spliceable && self.decoder.unframed() >= SPLICED)
+            {
+                ready!(self.poll_spliced(context, source, sink))?;
+                continue;
+            }
             match self.decoder.next(held.data()).map_err(|_| Halt::Malformed)? {
                 Piece::Data { range, .. } if self.encoding == Encoding::Plain => {
                     held.gone(range.start);
@@ -164,6 +183,60 @@ impl Transfer {
                     self.waiting = Waiting::Source;
                     ready!(self.poll_more(context, source, held))?;
                 }
+            }
+        }
+    }
+
+    /// Moves the rest of the body, or as much as can be, through a pipe. Ready when it is done, or turns out not to
+    /// work here.
+    fn poll_spliced(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut Reader<'_>,
+        sink: &mut Writer<'_>,
+    ) -> Poll<Result<(), Halt>> {
+        let Some(mut pipe) = self.pipe.take().or_else(Pipe::take) else {
+            self.spliceable = false;
+            return Poll::Ready(Ok(()));
+        };
+        let moved = self.poll_through(context, source, sink, &mut pipe);
+        match moved {
+            Poll::Pending => self.pipe = Some(pipe),
+            Poll::Ready(_) => pipe.give_back(),
+        }
+        moved
+    }
+
+    fn poll_through(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut Reader<'_>,
+        sink: &mut Writer<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<(), Halt>> {
+        loop {
+            self.waiting = Waiting::Sink;
+            while pipe.held() > 0 {
+                let written = sink.poll_splice(context, pipe);
+                self.note(ready!(written))?;
+            }
+            if self.decoder.is_done() {
+                self.ended = true;
+                return Poll::Ready(Ok(()));
+            }
+            self.waiting = Waiting::Source;
+            let left = usize::try_from(self.decoder.unframed()).unwrap_or(usize::MAX);
+            match ready!(source.poll_splice(context, pipe, left)) {
+                Ok(0) => return Poll::Ready(Err(Halt::SourceClosed)),
+                Ok(count) => {
+                    (self.moved, self.spliced) = (true, true);
+                    self.decoder.pass(count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    self.spliceable = false;
+                    return Poll::Ready(Ok(()));
+                }
+                Err(_) => return Poll::Ready(Err(Halt::SourceFailed)),
             }
         }
     }

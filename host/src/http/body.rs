@@ -72,6 +72,22 @@ impl Decoder {
         self.state == State::UpToClose
     }
 
+    /// How many bytes of body follow as they are, where that is known from the head: nothing needs to look at them.
+    pub fn unframed(&self) -> u64 {
+        match self.state {
+            State::Length(left) => left,
+            _ => 0,
+        }
+    }
+
+    /// Notes that so many of the [`unframed`](Decoder::unframed) bytes have gone by.
+    pub fn pass(&mut self, count: u64) {
+        if let State::Length(left) = self.state {
+            let left = left.saturating_sub(count);
+            self.state = if left == 0 { State::Done } else { State::Length(left) };
+        }
+    }
+
     /// Says what the next bytes are. Whoever calls takes `used` bytes off the front before the next call.
     ///
     /// # Errors

@@ -127,6 +127,11 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Bytes of memory that it takes.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.lines.capacity() * size_of::<Line>()
+    }
+
     pub(super) fn slice(&self, at: Slice) -> &[u8] {
         self.bytes.get(at.range()).unwrap_or_default()
     }

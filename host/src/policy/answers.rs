@@ -125,29 +125,33 @@ pub struct Amendment {
 /// How an attempt to have a request served ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// A response head arrived, whatever its status.
+    /// The response came whole, whatever its status.
     Answered,
     /// The connection could not be made.
     Unreachable,
-    /// The connection closed or broke before a whole response head.
+    /// The connection closed or broke, or what came was no HTTP, before the response was whole.
     Broken,
-    /// No response head in time.
+    /// The response's head, or the rest of it, did not come in time.
     TimedOut,
-    /// The client went away first.
+    /// It was the client's doing.
     Abandoned,
 }
 
-/// One attempt to have a request served.
+/// One attempt to have a request served, from its place at the server to its end.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
     /// The server tried: an index into the backend's servers.
     pub server: u32,
     /// How it ended.
     pub verdict: Verdict,
-    /// The status code; 0 unless answered.
+    /// The response's status code; 0 where no whole head came.
     pub status: u16,
-    /// Microseconds from the pick to the verdict.
+    /// Microseconds until the connection stood; 0 where none was made.
+    pub connect_us: u64,
+    /// Microseconds until the response's head was there; where none came, until the end.
     pub latency_us: u64,
+    /// Bytes of the response that went to the client, its head included.
+    pub bytes: u64,
     /// When it ended: milliseconds since 1970, UTC.
     pub time_ms: u64,
 }

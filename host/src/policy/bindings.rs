@@ -63,8 +63,8 @@ impl From<&Outcome> for feedback::Outcome {
             Verdict::TimedOut => feedback::Verdict::TimedOut,
             Verdict::Abandoned => feedback::Verdict::Abandoned,
         };
-        let Outcome { server, status, latency_us, time_ms, .. } = *outcome;
-        feedback::Outcome { server, verdict, status, latency_us, time_ms }
+        let Outcome { server, status, connect_us, latency_us, bytes, time_ms, .. } = *outcome;
+        feedback::Outcome { server, verdict, status, connect_us, latency_us, bytes, time_ms }
     }
 }
 

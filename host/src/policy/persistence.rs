@@ -13,7 +13,7 @@ use crate::http::head::{RequestHead, ResponseHead};
 pub struct Persistence {
     backend: Arc<Backend>,
     place: Place,
-    key: Key,
+    key: Arc<Key>,
     reuse: Reuse,
     unchanged: Arc<Amendment>,
 }
@@ -21,11 +21,11 @@ pub struct Persistence {
 impl Persistence {
     pub(super) fn new(backend: Arc<Backend>, place: Place, key: Key) -> Persistence {
         let reuse = Reuse::new(backend.servers.len());
-        Persistence { backend, place, key, reuse, unchanged: Arc::default() }
+        Persistence { backend, place, key: Arc::new(key), reuse, unchanged: Arc::default() }
     }
 
     /// Where the key is: a request without it needs no [`recall`](Self::recall).
-    pub fn key(&self) -> &Key {
+    pub fn key(&self) -> &Arc<Key> {
         &self.key
     }
 

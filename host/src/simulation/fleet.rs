@@ -125,7 +125,8 @@ impl Fleet {
         now: Nanoseconds,
     ) {
         let (latency_us, time_ms) = (took / 1_000, (START + now) / MS);
-        let outcome = Outcome { server, verdict, status, latency_us, time_ms };
+        // No time passes on the network here, and no bytes.
+        let outcome = Outcome { server, verdict, status, connect_us: 0, latency_us, bytes: 0, time_ms };
         self.members[balancer as usize].balancer.observe(&outcome);
     }
 

@@ -96,8 +96,8 @@ fn admit(
     tokio::task::spawn_local(task.run(connection::serve(worker.clone(), doorway.clone(), stream, peer)));
 }
 
-/// A connection's places under the bounds of its process, frontend and listener.
-struct Places(Vec<Arc<Count>>);
+/// A connection's places under the bounds of its listener, frontend and process.
+struct Places([Option<Arc<Count>>; 3]);
 
 impl Places {
     /// Takes a place under each bound, all at once: whoever waits for one holds none. `None` where the door
@@ -107,13 +107,13 @@ impl Places {
         let frontend = generation.frontends.get(doorway.frontend()?)?;
         let counts = [&doorway.connections, &frontend.shared.connections, &worker.process.connections];
         loop {
-            let mut places = Places(Vec::with_capacity(counts.len()));
-            let full = counts.iter().find(|count| {
-                let entered = count.try_enter();
-                if entered {
-                    places.0.push(Arc::clone(count));
+            let mut places = Places([const { None }; 3]);
+            let full = counts.iter().zip(&mut places.0).find_map(|(count, place)| {
+                if !count.try_enter() {
+                    return Some(count);
                 }
-                !entered
+                *place = Some(Arc::clone(count));
+                None
             });
             match full {
                 None => return Some(places),
@@ -129,7 +129,7 @@ impl Places {
 impl Drop for Places {
     fn drop(&mut self) {
         // The widest first: nobody is let in by one count while this connection is still in another.
-        for count in self.0.iter().rev() {
+        for count in self.0.iter().rev().flatten() {
             count.leave();
         }
     }
@@ -138,20 +138,19 @@ impl Drop for Places {
 /// A task that a draining worker waits for: known to it, and with its places, while it runs.
 struct Task {
     worker: Rc<Worker>,
-    id: u64,
+    id: usize,
     _places: Option<Places>,
 }
 
 impl Task {
     fn new(worker: &Rc<Worker>, places: Option<Places>) -> Task {
-        let id = worker.next_task.replace(worker.next_task.get() + 1);
-        worker.tasks.borrow_mut().insert(id, Waker::noop().clone());
+        let id = worker.tasks.borrow_mut().insert(Waker::noop().clone());
         Task { worker: worker.clone(), id, _places: places }
     }
 
     async fn run(self, connection: impl Future<Output = ()>) {
         std::future::poll_fn(|context| {
-            self.worker.tasks.borrow_mut().insert(self.id, context.waker().clone());
+            self.worker.tasks.borrow_mut()[self.id] = context.waker().clone();
             Poll::Ready(())
         })
         .await;
@@ -162,7 +161,7 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         let mut tasks = self.worker.tasks.borrow_mut();
-        tasks.remove(&self.id);
+        tasks.try_remove(self.id);
         if tasks.is_empty() {
             self.worker.idle.notify_one();
         }

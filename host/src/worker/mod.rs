@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 use std::time::Duration;
 
+use slab::Slab;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::LocalSet;
@@ -162,8 +163,7 @@ pub(crate) struct Worker {
     log_pending: Notify,
     draining: Cell<bool>,
     /// The tasks of connections and doors, to be woken when they are to look whether they should go on.
-    tasks: RefCell<HashMap<u64, Waker>>,
-    next_task: Cell<u64>,
+    tasks: RefCell<Slab<Waker>>,
     idle: Notify,
 }
 
@@ -189,7 +189,7 @@ impl Worker {
     }
 
     fn wake_all(&self) {
-        for waker in self.tasks.borrow().values() {
+        for (_, waker) in self.tasks.borrow().iter() {
             waker.wake_by_ref();
         }
     }
@@ -210,7 +210,6 @@ pub(crate) fn run(process: Arc<Process>, tune: Tune, log: WorkerLog, commands: U
         log_pending: Notify::new(),
         draining: Cell::new(false),
         tasks: RefCell::default(),
-        next_task: Cell::new(0),
         idle: Notify::new(),
     });
     LocalSet::new().block_on(&runtime, command_loop(worker, commands));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use super::kit::{Client, Next, Proxy, Wire, client, origin, proxy};
+use super::kit::{Client, Directory, Message, Next, Proxy, Wire, client, get, origin, proxy};
 
 const MEGABYTE: usize = 1 << 20;
 /// The size of one body.
@@ -40,6 +40,81 @@ fn hundreds_of_megabytes_pass_in_constant_memory() {
     }
     let peak = memory(&proxy, "VmHWM:");
     assert!(peak <= before + ALLOWANCE, "{before} bytes at rest, {peak} at the peak");
+}
+
+#[test]
+fn a_large_body_passes_whole_between_unix_sockets() {
+    let directory = Directory::new();
+    let a = origin("a")
+        .script("/up", |_, wire| {
+            take(wire)?;
+            wire.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwhole").map(|()| Next::Keep)
+        })
+        .unix(&directory.path("origin.sock"))
+        .start();
+    let front = format!("unix@{}", directory.path("front.sock").display());
+    let proxy = proxy().only_bind(&front).server(&a).start_in(directory);
+    let mut client = client(&front);
+    upload(&mut client);
+    upload(&mut client);
+    drop(proxy);
+}
+
+#[test]
+fn a_connection_that_carried_a_large_body_is_used_again_unless_more_came_than_the_body() {
+    let down = |more: &'static str| {
+        move |_: &mut Message, wire: &mut Wire| {
+            wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {BODY}\r\n\r\n"))?;
+            give(wire)?;
+            wire.write(more).map(|()| Next::Keep)
+        }
+    };
+    let a = origin("a").script("/down", down("")).script("/more", down("HTTP/1.1 200 OK\r\n\r\n")).start();
+    let proxy = proxy().server(&a).start();
+    let mut client = client(proxy.address());
+    for (path, connections) in [("/down", 1), ("/down", 1), ("/more", 1), ("/down", 2)] {
+        client.ask("GET", path, &[]);
+        client.head();
+        take(&mut client.wire).expect("a whole body");
+        proxy.exchange(path);
+        assert_eq!(a.connections(), connections, "{path}");
+    }
+}
+
+#[test]
+fn a_large_body_that_breaks_off_is_no_whole_one_and_its_bytes_are_counted() {
+    let a = origin("a")
+        .script("/cut", |_, wire| {
+            wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {BODY}\r\n\r\n"))?;
+            pieces().take(16).try_for_each(|piece| wire.write(piece)).map(|()| Next::Close)
+        })
+        .start();
+    let proxy = proxy().server(&a).start();
+    let mut client = client(proxy.address());
+    client.ask("GET", "/cut", &[]);
+    let head = client.head();
+    let came = client.wire.read_to_end().expect("what came before the end");
+    assert_eq!(came.len(), 16 * PIECE);
+    let logged = proxy.exchange("/cut");
+    assert_eq!((logged.state.as_str(), logged.status), ("SD--", 200));
+    assert!(logged.bytes > came.len() as u64, "the head counts too: {head:?}, {}", logged.bytes);
+}
+
+#[test]
+fn a_client_that_leaves_a_large_body_costs_the_server_its_connection_and_no_more() {
+    let a = origin("a")
+        .script("/down", |_, wire| {
+            wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {BODY}\r\n\r\n"))?;
+            give(wire).map(|()| Next::Keep)
+        })
+        .start();
+    let proxy = proxy().server(&a).start();
+    let mut leaving = client(proxy.address());
+    leaving.ask("GET", "/down", &[]);
+    leaving.wire.exactly(PIECE).expect("a part of it");
+    drop(leaving);
+    assert_eq!(proxy.exchange("/down").state, "CD--");
+    assert_eq!(get(proxy.address(), "/").text(), "a");
 }
 
 fn upload(client: &mut Client) {

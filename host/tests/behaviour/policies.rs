@@ -30,18 +30,29 @@ fn fails_always(how: &str) -> Guest {
 const TRAP: &str = "unreachable";
 const LOOP: &str = "(loop $l (br $l))";
 const HOG: &str = "(loop $l (br_if $l (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable";
+const RECURSION: &str = "(call $deeper (i32.const 0))";
+/// Takes a good while to start, though not all the time that it has.
+const SLOW: &str = "(local $i i32)
+    (loop $l
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $l (i32.lt_u (local.get $i) (i32.const 50000000))))
+    (i32.const 0x100)";
 const NOBODY: &str = "(return (call $some (i32.const 99)))";
 
 /// A directory with the guest as a component in it.
-fn with_policy(guest: &Guest) -> Directory {
+pub(crate) fn with_policy(guest: &Guest) -> Directory {
     let directory = Directory::new();
     install(&directory, guest);
     directory
 }
 
 fn install(directory: &Directory, guest: &Guest) {
+    directory.write("guest.wasm", component(guest));
+}
+
+pub(crate) fn component(guest: &Guest) -> Vec<u8> {
     let encoder = wit_component::ComponentEncoder::default().module(&guest.bytes()).expect("a typed module");
-    directory.write("guest.wasm", encoder.validate(true).encode().expect("a component"));
+    encoder.validate(true).encode().expect("a component")
 }
 
 fn balanced() -> Setup {
@@ -91,6 +102,17 @@ fn one_that_picks_who_is_not_there_costs_no_request() {
 }
 
 #[test]
+fn one_that_recurses_without_end_costs_no_request() {
+    let guest = fails_rarely(RECURSION).items("(func $deeper (param i32) (call $deeper (local.get 0)))");
+    said(&under_load(&guest, 300), "trap");
+}
+
+#[test]
+fn one_that_starts_slowly_holds_nothing_up_when_it_starts_anew() {
+    said(&under_load(&fails_rarely(TRAP).body("configure", SLOW), 300), "trap");
+}
+
+#[test]
 fn one_that_always_fails_is_left_out_and_the_host_balances() {
     for how in [TRAP, LOOP, NOBODY] {
         let proxy = under_load(&fails_always(how), 300);
@@ -112,6 +134,35 @@ fn persistence_that_traps_leaves_answers_as_they_are() {
     }
     let line = proxy.log.wait("kind=trap");
     assert!(line.contains("role=persistence"), "{line}");
+}
+
+#[test]
+fn persistence_that_answers_with_a_huge_list_leaves_answers_as_they_are() {
+    // More edits than a response may have, and more than there is memory for.
+    for edits in [5_000, 0x0fff_ffff] {
+        let huge = format!("(call $amendment (i32.const 0x600) (i32.const {edits}) (i32.const 0))");
+        let a = origin("a").start();
+        let guest = Guest::persistence().body("respond", &huge);
+        let proxy =
+            proxy().backend("persistence = \"./guest.wasm\"").server(&a).start_in(with_policy(&guest));
+        let load = Load::start(proxy.address(), CLIENTS);
+        load.pass(100);
+        load.stop();
+        let line = proxy.log.wait("kind=answer");
+        assert!(line.contains("role=persistence"), "{line}");
+        assert!(proxy.exchanges().iter().all(|exchange| exchange.status == 200));
+    }
+}
+
+#[test]
+fn feedback_that_fails_costs_no_request() {
+    let a = origin("a").start();
+    let proxy = balanced().server(&a).start_in(with_policy(&Guest::observer().body("observe", TRAP)));
+    let load = Load::start(proxy.address(), CLIENTS);
+    load.pass(200);
+    load.stop();
+    assert!(proxy.exchanges().iter().all(|exchange| exchange.state == "----"));
+    said(&proxy, "trap");
 }
 
 /// Starts with a guest that must not be taken, and gives the error.
@@ -137,6 +188,9 @@ fn one_that_does_not_start_is_refused_with_the_place_and_the_reason() {
     assert!(errors.contains("for a trial"), "{errors}");
     let errors = refused(&guest().items("(func $go unreachable) (start $go)"));
     assert!(errors.contains("it trapped"), "{errors}");
+    let endless = "(i32.store (i32.const 0x201c) (i32.const 0x0fffffff)) (i32.const 0x2000)";
+    let errors = refused(&guest().body("describe", endless));
+    assert!(errors.contains("gave an answer that cannot be read"), "{errors}");
 }
 
 #[test]

@@ -421,8 +421,9 @@ fn a_frontend_can_log_to_the_global_targets_to_its_own_or_nowhere() {
 fn sizes_and_bounds_are_read() {
     let tune = "tune = { bufsize = \"32k\", maxhdr = 7, pool_max_idle = 0, pool_idle_timeout = \"9s\" }";
     let global =
-        resolve(&format!("[global]\nnbthread = 3\nhard_stop_after = \"30s\"\n{tune}\n{LEAST}")).global;
-    assert_eq!((global.nbthread, global.hard_stop_after), (3, Some(30 * SECOND)));
+        resolve(&format!("[global]\nnbthread = 3\nwatch = true\nhard_stop_after = \"30s\"\n{tune}\n{LEAST}"))
+            .global;
+    assert_eq!((global.nbthread, global.watch, global.hard_stop_after), (3, true, Some(30 * SECOND)));
     assert_eq!((global.tune.bufsize, global.tune.maxhdr, global.tune.pool_max_idle), (32_768, 7, 0));
     assert_eq!(global.tune.pool_idle_timeout, 9 * SECOND);
     assert_eq!(resolve(&format!("[global]\ntune.bufsize = 2048\n{LEAST}")).global.tune.bufsize, 2_048);

@@ -102,7 +102,7 @@ fn cookie_inserts_where_the_client_has_none_and_recalls_where_it_has() {
     let scene = cookie(&[]);
     let mut persistence = scene.persistence();
     let request = request("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
-    assert_eq!(persistence.key(), &Key::Cookie("SERVER".into()));
+    assert_eq!(**persistence.key(), Key::Cookie("SERVER".into()));
     let set = persistence.respond(&request, &response(), Reply { server: 1, ..REPLY });
     assert_eq!(lines(&set), [("set-cookie", "SERVER=s1; path=/"), ("cache-control", "private")]);
     let plain = persistence.respond(&request, &response(), Reply { cacheable: false, ..REPLY });

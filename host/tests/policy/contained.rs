@@ -238,8 +238,15 @@ fn an_observer_hears_of_each_attempt() {
     let scene = Scene::balanced(&[&guest], 3);
     let mut worker = scene.worker();
     assert!(worker.balancer.wants_feedback());
-    let outcome =
-        Outcome { server: 2, verdict: Verdict::Answered, status: 200, latency_us: 1, time_ms: scene.time_ms };
+    let outcome = Outcome {
+        server: 2,
+        verdict: Verdict::Answered,
+        status: 200,
+        connect_us: 0,
+        latency_us: 1,
+        bytes: 100,
+        time_ms: scene.time_ms,
+    };
     assert_eq!(worker.pick(&scene), Some(0));
     worker.balancer.observe(&outcome);
     assert_eq!(worker.pick(&scene), Some(2));

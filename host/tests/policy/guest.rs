@@ -173,8 +173,8 @@ impl Guest {
             add("persistence", "respond", &format!("{reply} (result i32)"), UNCHANGED);
         }
         if self.world == "observing" {
-            let outcome = "(param $server i32) (param $verdict i32) (param $status i32) (param $latency i64) \
-                           (param $time i64)";
+            let outcome = "(param $server i32) (param $verdict i32) (param $status i32) (param $connect i64) \
+                           (param $latency i64) (param $bytes i64) (param $time i64)";
             add("feedback", "observe", outcome, "");
         }
         let functions = functions.replacen(

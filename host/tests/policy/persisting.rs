@@ -44,7 +44,7 @@ fn a_key_binds_to_the_server_that_the_policy_names() {
     let (affinity, scene) =
         recalled(&Guest::persistence().body("recall", "(call $affinity (i32.const 1) (i32.const 3))"));
     assert_eq!((affinity.server, affinity.standing, affinity.key), (Some(1), Standing::Valid, KeyEdit::Keep));
-    assert_eq!(scene.persistence().key(), &Key::Cookie("K".into()));
+    assert_eq!(**scene.persistence().key(), Key::Cookie("K".into()));
     assert_eq!(scene.metrics().decisions, 1);
 }
 

@@ -36,6 +36,17 @@ pub(super) const KEYS: &[Key] = &[
         example: "hard_stop_after = \"30s\"",
     },
     Key {
+        name: "watch",
+        scopes: GLOBAL,
+        kind: "true or false",
+        default: "false",
+        haproxy: "",
+        doc: "Reload, as SIGHUP does, where `lb.toml` or a policy's file that it names has changed. They are looked at \
+              once a second, and a change counts once it has lasted until the next look. What is wrong stays out, \
+              and the log says why, once.",
+        example: "watch = true",
+    },
+    Key {
         name: "log",
         scopes: LOGGING,
         kind: "a log target, a table, or an array of these",

@@ -1,0 +1,1 @@
+"""The benchmark of record: peers, cases, measurement, report."""

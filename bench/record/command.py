@@ -1,0 +1,103 @@
+"""The command: what is asked for, the machine made ready, cases measured, the report written."""
+
+import argparse
+import datetime
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from . import machine, report
+from .cases import all_cases
+from .machine import ROOT, Unavailable, say
+from .measure import Bench
+from .peers import programs
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="bench/run", description="lb beside HAProxy, nginx and Envoy, on this machine.")
+    parser.add_argument("--short", action="store_true", help="a few cases, once each: does it run, do its figures parse")
+    parser.add_argument("--lb", help="the lb to measure; built where it is not given")
+    parser.add_argument("--case", default="", help="only cases whose names match this regular expression")
+    parser.add_argument("--peers", default="haproxy,nginx,envoy", help="whom to measure beside lb")
+    parser.add_argument("--rounds", type=int, default=5, help="samples of each case and peer")
+    parser.add_argument("--seconds", type=int, default=2, help="of each sample")
+    parser.add_argument("--record", action="store_true", help="keep samples, table and chart in bench/runs/DATE")
+    parser.add_argument("--report", type=Path, help="only write table and chart of a recorded run anew")
+    return parser.parse_args()
+
+
+def find(name, how, reported):
+    """A peer's program; `None`, and a word about it, where it cannot be had."""
+    try:
+        return how()
+    except (Unavailable, OSError) as why:
+        say(f"bench: {name} takes no part: {why}")
+        reported[name] = str(why)
+        return None
+
+
+def policies():
+    """What policies cost alone: the rows of `cargo bench --bench policy`."""
+    done = subprocess.run(
+        ["cargo", "bench", "--quiet", "-p", "lb-host", "--bench", "policy"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    rows = re.findall(r"^ *(\d+) servers  (.+?) +(\d+) ns$", done.stdout, re.M)
+    if not rows:
+        raise SystemExit(f"bench: the policies' figures do not parse:\n{done.stdout}")
+    return [{"servers": int(servers), "what": what, "ns": int(ns)} for servers, what, ns in rows]
+
+
+def main():
+    options = arguments()
+    if options.report:
+        report.write(options.report, report.read(options.report))
+        return 0
+    if options.short:
+        options.rounds, options.seconds = 1, 1
+    machine.raise_limits()
+    lb = str(Path(options.lb).resolve()) if options.lb else machine.build("lb-host", "lb")
+    machine.build("lb-bench", "lb-bench-load")
+    absent = {}
+    wanted = options.peers.split(",")
+    peers = programs(
+        lb,
+        find("haproxy", lambda: machine.package("haproxy", "haproxy"), absent) if "haproxy" in wanted else None,
+        find("nginx", lambda: machine.package("nginx", "nginx"), absent) if "nginx" in wanted else None,
+        find("envoy", machine.envoy, absent) if "envoy" in wanted else None,
+    )
+    cases = [case for case in all_cases() if re.search(options.case, case.name) and (case.short or not options.short)]
+    with tempfile.TemporaryDirectory(prefix="lb-bench-") as directory:
+        bench = Bench(peers, options, Path(directory))
+        result = {
+            "date": datetime.date.today().isoformat(),
+            "machine": machine.describe(),
+            "versions": {peer.name: peer.version for peer in peers},
+            "absent": absent,
+            "seconds": options.seconds,
+            "rounds": options.rounds,
+        }
+        with bench:
+            result["samples"] = bench.cases(cases)
+            if not options.case:
+                result["latency"] = bench.latency(result["samples"])
+                result["memory"] = bench.memory()
+        if not options.case and not options.short:
+            result["policies"] = policies()
+    print(report.table(result))
+    if options.record:
+        report.write(place(result["date"]), result)
+    failed = [sample for sample in result["samples"] if sample["errors"]]
+    for sample in failed:
+        say(f"bench: {sample['peer']} failed {sample['errors']} requests of {sample['requests']} in {sample['case']}")
+    return 1 if any(sample["peer"] == "lb" for sample in failed) else 0
+
+
+def place(date):
+    """A directory of its own for each recorded run."""
+    for suffix in ["", *(f"-{number}" for number in range(2, 100))]:
+        directory = ROOT / "bench/runs" / (date + suffix)
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            return directory
+    raise SystemExit("bench: too many runs of one day")
