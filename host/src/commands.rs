@@ -94,6 +94,14 @@ pub fn new_policy(name: &str, language: Language) -> Result<(), Error> {
     Ok(())
 }
 
+/// `lb policy simulate`.
+///
+/// # Errors
+/// When the policies or the scenario cannot be, or a file cannot be read or written.
+pub fn simulate(options: crate::simulate::Options) -> Result<(), Error> {
+    crate::simulate::run(options, &policies()?)
+}
+
 /// Says on stderr what can run but will hardly be what was meant.
 #[allow(clippy::print_stderr)]
 fn warn(checked: &Checked) {

@@ -23,4 +23,6 @@ mod control;
 mod demo;
 mod report;
 pub mod scaffold;
+pub mod simulate;
+pub mod simulation;
 mod worker;

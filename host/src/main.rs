@@ -51,6 +51,8 @@ enum PolicyCommand {
         #[arg(long = "lang")]
         language: Language,
     },
+    /// Compare policies in a simulation: many servers and balancers, slow and failing ones, churn
+    Simulate(Box<lb_host::simulate::Options>),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Demo => commands::demo(),
         Command::Policy(PolicyCommand::Inspect { policy }) => commands::inspect(&policy),
         Command::Policy(PolicyCommand::New { name, language }) => commands::new_policy(&name, language),
+        Command::Policy(PolicyCommand::Simulate(options)) => commands::simulate(*options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,6 +23,29 @@ impl Load {
     }
 }
 
+/// Loads by number, for who has no servers: a balancer that is simulated, whose view is its own.
+#[derive(Debug, Clone)]
+pub struct LoadTable(Table);
+
+impl LoadTable {
+    /// Places for so many servers, all 0.
+    pub fn new(servers: usize) -> LoadTable {
+        LoadTable((0..servers).map(|_| AtomicU32::new(0)).collect())
+    }
+
+    /// A server's load; `None` where there are not so many.
+    pub fn load(&self, server: usize) -> Option<&AtomicU32> {
+        self.0.get(server)
+    }
+
+    /// Where to read the loads of these servers; those that are not there are left out.
+    pub fn loads(&self, servers: impl Iterator<Item = usize>) -> Loads {
+        let mut loads = Loads::default();
+        servers.filter(|server| *server < self.0.len()).for_each(|server| loads.push(&self.0, server));
+        loads
+    }
+}
+
 impl Deref for Load {
     type Target = AtomicU32;
 
@@ -50,6 +73,14 @@ impl Loads {
         self.len == 0
     }
 
+    fn push(&mut self, table: &Table, index: usize) {
+        self.len += 1;
+        match self.runs.last_mut() {
+            Some((last, range)) if Arc::ptr_eq(last, table) && range.end == index => range.end += 1,
+            _ => self.runs.push((table.clone(), index..index + 1)),
+        }
+    }
+
     /// The loads now. They are read one after another, so they need not be of one instant.
     pub fn read(&self) -> Vec<u32> {
         let mut loads = Vec::with_capacity(self.len);
@@ -75,15 +106,7 @@ impl Loads {
 impl<'a> FromIterator<&'a Load> for Loads {
     fn from_iter<I: IntoIterator<Item = &'a Load>>(servers: I) -> Loads {
         let mut loads = Loads::default();
-        for load in servers {
-            loads.len += 1;
-            match loads.runs.last_mut() {
-                Some((table, range)) if Arc::ptr_eq(table, &load.table) && range.end == load.index => {
-                    range.end += 1;
-                }
-                _ => loads.runs.push((load.table.clone(), load.index..load.index + 1)),
-            }
-        }
+        servers.into_iter().for_each(|load| loads.push(&load.table, load.index));
         loads
     }
 }
@@ -104,6 +127,14 @@ mod tests {
         assert_eq!((0..6).map_while(|index| loads.read_one(index)).collect::<Vec<_>>(), [1, 2, 4, 3, 0]);
         assert_eq!(loads.len(), 5);
         assert!(Loads::default().is_empty() && Loads::default().read_one(0).is_none());
+    }
+
+    #[test]
+    fn a_table_gives_the_loads_of_the_servers_asked_for() {
+        let table = LoadTable::new(4);
+        table.load(2).expect("it is there").store(7, Relaxed);
+        assert_eq!(table.loads([0, 2, 3, 9].into_iter()).read(), [0, 7, 0]);
+        assert!(table.load(4).is_none());
     }
 
     #[test]

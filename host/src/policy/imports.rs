@@ -12,13 +12,16 @@ use super::bindings::{candidates, log, request, response, servers, types};
 use super::ticker::{Pulse, processor_time};
 use super::voice::{Level, Voice};
 use crate::backend::Backend;
-use crate::backend::load::Loads;
+use crate::backend::load::{LoadTable, Loads};
 use crate::http::head::{Lines, RequestHead, ResponseHead};
+use crate::simulation::Random;
 
 /// The data of an instance's store.
 pub(super) struct Guest {
     /// The backend decided for; `None` while a component is being described.
     pub(super) backend: Option<Arc<Backend>>,
+    /// What stands in for a backend, the clocks and chance in a simulation.
+    pub(super) simulated: Option<Surroundings>,
     /// The request being decided on, for the length of a call.
     pub(super) request: Option<Arc<RequestHead>>,
     /// The response being amended, for the length of a call.
@@ -36,6 +39,7 @@ impl Guest {
     pub(super) fn new(backend: Option<Arc<Backend>>, pulse: Arc<Pulse>, voice: Arc<Voice>) -> Guest {
         Guest {
             backend,
+            simulated: None,
             request: None,
             response: None,
             picking: false,
@@ -45,6 +49,15 @@ impl Guest {
             voice,
         }
     }
+}
+
+/// What a simulation tells an instance of the world: the same each time it is run.
+pub(super) struct Surroundings {
+    /// The loads as this balancer sees them, by server.
+    pub(super) loads: LoadTable,
+    /// Since 1970.
+    pub(super) time_ns: u64,
+    pub(super) random: Random,
 }
 
 /// What an instance may have in memory. A policy in Rust or C takes one or two MiB, QuickJS a few, Python 20 to

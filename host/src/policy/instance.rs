@@ -12,7 +12,7 @@ use super::bindings::{self, balancer, feedback, persistence, setup};
 use super::component::Policy;
 use super::description::{Description, SettingValue};
 use super::fault::Fault;
-use super::imports::Guest;
+use super::imports::{Guest, Surroundings};
 use super::settings::Settings;
 use super::validate;
 use super::voice::Voice;
@@ -71,7 +71,21 @@ impl Instance {
         backend: Option<Arc<Backend>>,
         voice: Arc<Voice>,
     ) -> Result<Instance, StartError> {
-        let mut store = Store::new(policy.pre.engine(), Guest::new(backend, policy.ticker.pulse(), voice));
+        Instance::of(policy, Guest::new(backend, policy.ticker.pulse(), voice))
+    }
+
+    /// An instance with a simulation around it instead of a backend.
+    pub(super) fn simulated(
+        policy: &Policy,
+        surroundings: Surroundings,
+        voice: Arc<Voice>,
+    ) -> Result<Instance, StartError> {
+        let guest = Guest::new(None, policy.ticker.pulse(), voice);
+        Instance::of(policy, Guest { simulated: Some(surroundings), ..guest })
+    }
+
+    fn of(policy: &Policy, guest: Guest) -> Result<Instance, StartError> {
+        let mut store = Store::new(policy.pre.engine(), guest);
         store.limiter(|guest| &mut guest.limits);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().watch.look()));
         store.set_hostcall_fuel(ANSWER_BYTES);
@@ -161,6 +175,8 @@ impl Instance {
         if let Some(backend) = &guest.backend {
             let servers = candidates.iter().filter_map(|c| backend.servers.get(c.server as usize));
             guest.loads = servers.map(|server| &server.in_flight).collect();
+        } else if let Some(surroundings) = &guest.simulated {
+            guest.loads = surroundings.loads.loads(candidates.iter().map(|c| c.server as usize));
         }
         let list: Vec<balancer::Candidate> =
             candidates.iter().map(|c| balancer::Candidate { server: c.server, weight: c.weight }).collect();
@@ -169,6 +185,13 @@ impl Instance {
         self.end(answer)?;
         self.candidates = Some(candidates.clone());
         Ok(())
+    }
+
+    /// Moves the clock of an instance that is simulated.
+    pub(super) fn set_time(&mut self, time_ns: u64) {
+        if let Some(surroundings) = &mut self.store.data_mut().simulated {
+            surroundings.time_ns = time_ns;
+        }
     }
 
     /// Asks for a candidate, by its index in the last `update`.

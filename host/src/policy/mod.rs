@@ -11,6 +11,8 @@
 //! [`Persistence::respond`]. None of them fails or panics, whatever the component does: where it gives no fit
 //! answer, it is counted and logged, the host decides, and a fresh instance is made elsewhere. Nor do they
 //! wait for anything, but for a lock where workers share an instance.
+//!
+//! In a simulation: [`SimulatedPolicies`] makes a [`SimulatedBalancer`] for each load balancer of a fleet.
 
 mod answers;
 mod balancer;
@@ -30,6 +32,7 @@ mod runtime;
 mod sandbox;
 mod seat;
 mod settings;
+mod simulated;
 mod ticker;
 mod trial;
 mod validate;
@@ -45,3 +48,4 @@ pub use persistence::Persistence;
 pub use record::{Metrics, Role};
 pub use runtime::{BackendPolicies, Proven, Runtime, RuntimeError, built_ins, default_cache_dir};
 pub use settings::{Problem, Settings, check};
+pub use simulated::{Ask, Conduct, SimulatedBalancer, SimulatedPolicies};

@@ -7,7 +7,7 @@
 //! its time is up or its processor time is.
 
 use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType};
@@ -113,15 +113,23 @@ fn function(instance: &mut LinkerInstance<'_, Guest>, interface: &str, item: &st
 fn clock(instance: &mut LinkerInstance<'_, Guest>, interface: &str, item: &str) -> Result<bool> {
     let pollable = |_: Store<'_>, _: (u64,)| Ok((Resource::<Pollable>::new_own(0),));
     match (interface, item) {
-        ("wasi:clocks/wall-clock", "now") => instance.func_wrap(item, |_: Store<'_>, (): ()| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        ("wasi:clocks/wall-clock", "now") => instance.func_wrap(item, |store: Store<'_>, (): ()| {
+            let now = match &store.data().simulated {
+                Some(surroundings) => Duration::from_nanos(surroundings.time_ns),
+                None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            };
             Ok((Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() },))
         })?,
         ("wasi:clocks/wall-clock", "resolution") => {
             instance.func_wrap(item, |_: Store<'_>, (): ()| Ok((Datetime { seconds: 0, nanoseconds: 1 },)))?
         }
         (_, "now") => {
-            instance.func_wrap(item, |_: Store<'_>, (): ()| Ok((START.elapsed().as_nanos() as u64,)))?;
+            instance.func_wrap(item, |store: Store<'_>, (): ()| {
+                Ok((match &store.data().simulated {
+                    Some(surroundings) => surroundings.time_ns,
+                    None => START.elapsed().as_nanos() as u64,
+                },))
+            })?;
         }
         (_, "resolution") => instance.func_wrap(item, |_: Store<'_>, (): ()| Ok((1u64,)))?,
         (_, "subscribe-instant" | "subscribe-duration") => instance.func_wrap(item, pollable)?,
@@ -133,36 +141,44 @@ fn clock(instance: &mut LinkerInstance<'_, Guest>, interface: &str, item: &str) 
 fn random(instance: &mut LinkerInstance<'_, Guest>, item: &str) -> Result<bool> {
     match item {
         "get-random-bytes" | "get-insecure-random-bytes" => {
-            instance.func_wrap(item, |_: Store<'_>, (length,): (u64,)| {
+            instance.func_wrap(item, |mut store: Store<'_>, (length,): (u64,)| {
                 if length > RANDOM_BYTES {
                     let message =
                         format!("asked for {length} random bytes; {RANDOM_BYTES} at once is the most");
                     return Err(wasmtime::Error::new(HostRefusal(message)));
                 }
                 let mut bytes = vec![0; length as usize];
-                fill(&mut bytes)?;
+                fill(store.data_mut(), &mut bytes)?;
                 Ok((bytes,))
             })?;
         }
         "get-random-u64" | "get-insecure-random-u64" => {
-            instance.func_wrap(item, |_: Store<'_>, (): ()| Ok((random_u64()?,)))?;
+            instance.func_wrap(item, |mut store: Store<'_>, (): ()| Ok((random_u64(store.data_mut())?,)))?;
         }
-        "insecure-seed" => {
-            instance.func_wrap(item, |_: Store<'_>, (): ()| Ok(((random_u64()?, random_u64()?),)))?
-        }
+        "insecure-seed" => instance.func_wrap(item, |mut store: Store<'_>, (): ()| {
+            let guest = store.data_mut();
+            Ok(((random_u64(guest)?, random_u64(guest)?),))
+        })?,
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-fn random_u64() -> Result<u64> {
+fn random_u64(guest: &mut Guest) -> Result<u64> {
     let mut bytes = [0; 8];
-    fill(&mut bytes)?;
+    fill(guest, &mut bytes)?;
     Ok(u64::from_ne_bytes(bytes))
 }
 
-/// Fills `bytes` from the kernel, which once it has booted never lets anyone wait for it.
-fn fill(bytes: &mut [u8]) -> Result<()> {
+/// Fills `bytes` from the kernel, which once it has booted never lets anyone wait for it; in a simulation, from
+/// its seed.
+fn fill(guest: &mut Guest, bytes: &mut [u8]) -> Result<()> {
+    if let Some(surroundings) = &mut guest.simulated {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&surroundings.random.bits().to_le_bytes()[..chunk.len()]);
+        }
+        return Ok(());
+    }
     let mut at = 0;
     while at < bytes.len() {
         let rest = &mut bytes[at..];

@@ -65,7 +65,8 @@ fn root() -> PathBuf {
 
 /// The paragraphs at the head of a policy's source, but the line that names it.
 fn head(name: &str) -> String {
-    let source = fs::read_to_string(root().join("plugins").join(name).join("src/lib.rs")).unwrap();
+    let source = fs::read_to_string(root().join("plugins").join(name).join("src/lib.rs"))
+        .expect("the source of a built-in policy");
     let lines = source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
     let text: Vec<&str> = lines.collect();
     text.join("\n").replace("[`", "`").replace("`]", "`")
@@ -99,7 +100,8 @@ fn entry(policy: &Policy) -> String {
 }
 
 fn reference(runtime: &Runtime) -> String {
-    let load = |name: &str| runtime.load(&PolicySource::BuiltIn(name.into())).unwrap();
+    let load =
+        |name: &str| runtime.load(&PolicySource::BuiltIn(name.into())).expect("a built-in policy loads");
     let mut text = format!("{INTRODUCTION}\n| policy | worlds | what it does |\n|---|---|---|\n");
     for name in built_ins() {
         let policy = load(name);
@@ -115,7 +117,7 @@ fn the_reference_of_policies_is_up_to_date() {
     let path = root().join("docs/policies.md");
     let made = reference(&runtime());
     if std::env::var_os("LB_BLESS").is_some() {
-        fs::write(&path, &made).unwrap();
+        fs::write(&path, &made).expect("the page can be written");
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(written == made, "docs/policies.md is not what the policies say; LB_BLESS=1 makes it anew");
