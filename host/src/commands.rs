@@ -1,5 +1,7 @@
 //! What the command line's commands do.
 
+pub mod policy;
+
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -14,6 +16,10 @@ use crate::report;
 pub enum Error {
     /// The configuration is wrong.
     Configuration(Diagnostics),
+    /// What stands on the command line cannot be.
+    Usage(String),
+    /// A policy is wrong, and that has been said.
+    WrongPolicy,
     /// Anything else.
     Other(anyhow::Error),
 }
@@ -38,7 +44,17 @@ impl Error {
             Error::Configuration(diagnostics) => {
                 eprint!("{}", diagnostics.render(std::io::stderr().is_terminal()))
             }
+            Error::Usage(message) => eprintln!("error: {message}"),
+            Error::WrongPolicy => {}
             Error::Other(error) => eprintln!("error: {error:#}"),
+        }
+    }
+
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            Error::Configuration(_) | Error::WrongPolicy | Error::Other(_) => 1,
         }
     }
 }
@@ -65,20 +81,6 @@ pub fn check(config: &Path) -> Result<(), Error> {
     let checked = control::check(&Origin::File(config.to_owned()), &policies()?)?;
     warn(&checked);
     println!("{} is fine. It would run:\n\n{}", config.display(), report::configuration(&checked));
-    Ok(())
-}
-
-/// `lb policy inspect`.
-///
-/// # Errors
-/// When it is no policy.
-#[allow(clippy::print_stdout)]
-pub fn inspect(policy: &str) -> Result<(), Error> {
-    let described = report::policy(&policies()?, policy);
-    print!(
-        "{}",
-        described.map_err(|error| anyhow::Error::from(error).context(format!("{policy} is no policy")))?
-    );
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod config;
+pub mod conformance;
 mod connection;
 mod exchange;
 pub mod failure;
@@ -20,5 +21,7 @@ mod timer;
 pub mod commands;
 mod control;
 mod demo;
+mod json;
+pub mod measure;
 mod report;
 mod worker;

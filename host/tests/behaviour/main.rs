@@ -18,6 +18,7 @@ mod http;
 mod limits;
 mod logs;
 mod policies;
+mod policy_commands;
 mod reloading;
 mod smuggling;
 mod sockets;
