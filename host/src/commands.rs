@@ -1,5 +1,7 @@
 //! What the command line's commands do.
 
+pub mod policy;
+
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -8,13 +10,16 @@ use crate::control::{self, Checked, Files, Origin};
 use crate::demo::Origins;
 use crate::policy::Runtime;
 use crate::report;
-use crate::scaffold::{self, Language};
 
 /// Why a command failed.
 #[derive(Debug)]
 pub enum Error {
     /// The configuration is wrong.
     Configuration(Diagnostics),
+    /// What stands on the command line cannot be.
+    Usage(String),
+    /// A policy is wrong, and that has been said.
+    WrongPolicy,
     /// Anything else.
     Other(anyhow::Error),
 }
@@ -39,7 +44,17 @@ impl Error {
             Error::Configuration(diagnostics) => {
                 eprint!("{}", diagnostics.render(std::io::stderr().is_terminal()))
             }
+            Error::Usage(message) => eprintln!("error: {message}"),
+            Error::WrongPolicy => {}
             Error::Other(error) => eprintln!("error: {error:#}"),
+        }
+    }
+
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            Error::Configuration(_) | Error::WrongPolicy | Error::Other(_) => 1,
         }
     }
 }
@@ -67,39 +82,6 @@ pub fn check(config: &Path) -> Result<(), Error> {
     warn(&checked);
     println!("{} is fine. It would run:\n\n{}", config.display(), report::configuration(&checked));
     Ok(())
-}
-
-/// `lb policy inspect`.
-///
-/// # Errors
-/// When it is no policy.
-#[allow(clippy::print_stdout)]
-pub fn inspect(policy: &str) -> Result<(), Error> {
-    let described = report::policy(&policies()?, policy);
-    print!(
-        "{}",
-        described.map_err(|error| anyhow::Error::from(error).context(format!("{policy} is no policy")))?
-    );
-    Ok(())
-}
-
-/// `lb policy new`.
-///
-/// # Errors
-/// When the name cannot be, or the project cannot be written.
-#[allow(clippy::print_stdout)]
-pub fn new_policy(name: &str, language: Language) -> Result<(), Error> {
-    let project = scaffold::create(Path::new(""), name, language).map_err(anyhow::Error::from)?;
-    println!("{0} is written; {0}/README.md says how to build and run it", project.display());
-    Ok(())
-}
-
-/// `lb policy simulate`.
-///
-/// # Errors
-/// When the policies or the scenario cannot be, or a file cannot be read or written.
-pub fn simulate(options: crate::simulate::Options) -> Result<(), Error> {
-    crate::simulate::run(options, &policies()?)
 }
 
 /// Says on stderr what can run but will hardly be what was meant.

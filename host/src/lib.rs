@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod config;
+pub mod conformance;
 mod connection;
 mod exchange;
 pub mod failure;
@@ -21,6 +22,8 @@ mod timer;
 pub mod commands;
 mod control;
 mod demo;
+mod json;
+pub mod measure;
 mod report;
 pub mod scaffold;
 pub mod simulate;

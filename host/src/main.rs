@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use lb_host::commands;
 use lb_host::scaffold::Language;
 
@@ -38,10 +38,13 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
-    /// Say what a policy is: its worlds, imports, size and settings
+    /// Say what a policy is: its worlds, what it may see, its size and its options
     Inspect {
         /// A component file, or the name of a built-in policy
         policy: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Write a small project for a policy of your own, in a new directory
     New {
@@ -53,6 +56,38 @@ enum PolicyCommand {
     },
     /// Compare policies in a simulation: many servers and balancers, slow and failing ones, churn
     Simulate(Box<lb_host::simulate::Options>),
+    /// Put a policy to the test: hostile requests, servers that come and go, long runs
+    Check {
+        #[command(flatten)]
+        subject: Subject,
+        /// The seed of what the policy is sent; the same seed sends the same
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Run this case alone
+        #[arg(long)]
+        case: Option<String>,
+    },
+    /// Measure what a policy costs, beside the built-in ones
+    Bench {
+        #[command(flatten)]
+        subject: Subject,
+        /// With so many servers
+        #[arg(long, value_delimiter = ',', default_values_t = [2, 100, 1000], value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        servers: Vec<u32>,
+    },
+}
+
+/// A policy to run, as an `lb.toml` would have it.
+#[derive(Debug, Args)]
+struct Subject {
+    /// A component file, or the name of a built-in policy
+    policy: String,
+    /// An option of the policy; of a list, the items between commas
+    #[arg(short, long = "option", value_name = "NAME=VALUE")]
+    options: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -60,15 +95,27 @@ fn main() -> ExitCode {
         Command::Run { config } => commands::run(&config),
         Command::Check { config } => commands::check(&config),
         Command::Demo => commands::demo(),
-        Command::Policy(PolicyCommand::Inspect { policy }) => commands::inspect(&policy),
-        Command::Policy(PolicyCommand::New { name, language }) => commands::new_policy(&name, language),
-        Command::Policy(PolicyCommand::Simulate(options)) => commands::simulate(*options),
+        Command::Policy(command) => run_on_policy(command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error.print();
-            ExitCode::from(1)
+            ExitCode::from(error.exit_code())
         }
+    }
+}
+
+fn run_on_policy(command: PolicyCommand) -> Result<(), commands::Error> {
+    match command {
+        PolicyCommand::Inspect { policy, json } => commands::policy::inspect(&policy, json),
+        PolicyCommand::Check { subject, seed, case } => {
+            commands::policy::check(&subject.policy, &subject.options, seed, case.as_deref(), subject.json)
+        }
+        PolicyCommand::Bench { subject, servers } => {
+            commands::policy::bench(&subject.policy, &subject.options, &servers, subject.json)
+        }
+        PolicyCommand::New { name, language } => commands::policy::new(&name, language),
+        PolicyCommand::Simulate(options) => commands::policy::simulate(*options),
     }
 }

@@ -1,12 +1,9 @@
-//! What `lb check` and `lb policy inspect` say: the resolved configuration and a policy's own words, as text
-//! for people.
+//! What `lb check` says: the resolved configuration, as text for people.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
-use crate::config::model::{Backend, BindAddress, CheckKind, Frontend, PolicySource, Server, ServerAddress};
+use crate::config::model::{Backend, BindAddress, CheckKind, Frontend, Server, ServerAddress};
 use crate::control::Checked;
-use crate::policy::{LoadError, Policy, Runtime, Setting};
 
 /// What a configuration would run.
 pub(crate) fn configuration(checked: &Checked) -> String {
@@ -76,55 +73,5 @@ fn server_line(server: &Server, check: &str) -> String {
             let _ = write!(line, ", checked every {inter:?} ({check}), fall {fall}, rise {rise}");
         }
     }
-    line
-}
-
-/// Loads a policy, by a file's path or a built-in's name, and says what it is.
-///
-/// # Errors
-/// Why it is no policy.
-pub(crate) fn policy(runtime: &Runtime, name: &str) -> Result<String, LoadError> {
-    let built_in = crate::policy::built_ins().any(|known| known == name);
-    let source = if built_in {
-        PolicySource::BuiltIn(name.to_owned())
-    } else {
-        PolicySource::File(PathBuf::from(name))
-    };
-    Ok(describe(&*runtime.load(&source)?))
-}
-
-fn describe(policy: &Policy) -> String {
-    let description = policy.description();
-    let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
-    let mut out = format!(
-        "{} {}: {}\n  worlds   {}\n  exports  {}\n  imports  {}\n  size     {} bytes\n",
-        description.name,
-        description.version,
-        description.summary,
-        policy.worlds().join(", "),
-        list(policy.exports()),
-        list(policy.imports()),
-        policy.bytes(),
-    );
-    let _ =
-        writeln!(out, "  settings {}", if description.settings.is_empty() { "none" } else { "" }.trim_end());
-    for setting in &description.settings {
-        let _ = writeln!(out, "    {}", setting_line(setting));
-    }
-    out
-}
-
-fn setting_line(setting: &Setting) -> String {
-    let mut line = format!("{}: {}", setting.name, setting.kind.wanted());
-    if setting.required {
-        line.push_str(", required");
-    }
-    if let Some(default) = &setting.default {
-        let _ = write!(line, ", default {default}");
-    }
-    if !setting.choices.is_empty() {
-        let _ = write!(line, ", one of {}", setting.choices.join(", "));
-    }
-    let _ = write!(line, "; {}", setting.doc);
     line
 }

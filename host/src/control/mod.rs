@@ -6,6 +6,7 @@
 
 mod checked;
 mod files;
+mod signals;
 mod system;
 mod tally;
 
@@ -15,7 +16,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
@@ -37,6 +37,7 @@ use crate::worker::{self, BackendPlan, Command, Door, Frontend, FrontendSeat, Pl
 pub(crate) use checked::{Checked, Origin, check};
 pub(crate) use files::Files;
 use files::Watch;
+use signals::Signals;
 
 /// How long the last log lines may take at the end.
 const LOG_SHUTDOWN: Duration = Duration::from_secs(2);
@@ -91,27 +92,6 @@ struct Control {
     /// Whether a change of the files is a reason to read them again.
     watching: bool,
     watch: Watch,
-}
-
-/// The signals that mean something here; untaken, most of them would end the process.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-    reopen: Signal,
-    report: Signal,
-}
-
-impl Signals {
-    fn take_up() -> std::io::Result<Signals> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-            reopen: signal(SignalKind::user_defined1())?,
-            report: signal(SignalKind::user_defined2())?,
-        })
-    }
 }
 
 /// A worker, seen from here.

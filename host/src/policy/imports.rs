@@ -62,7 +62,7 @@ pub(super) struct Surroundings {
 
 /// What an instance may have in memory. A policy in Rust or C takes one or two MiB, QuickJS a few, Python 20 to
 /// 40.
-const MEMORY_BYTES: usize = 64 << 20;
+pub const MEMORY_BYTES: usize = 64 << 20;
 /// What an instance may have in table elements: of functions, mostly. Python has some 10,000.
 const TABLE_ELEMENTS: usize = 100_000;
 
@@ -75,6 +75,11 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// What the instance has of its allowance of memory.
+    pub(super) fn memory_bytes(&self) -> usize {
+        MEMORY_BYTES - self.memory_left
+    }
+
     fn take(left: &mut usize, denied: &mut bool, current: usize, desired: usize) -> bool {
         match left.checked_sub(desired.saturating_sub(current)) {
             Some(rest) => *left = rest,

@@ -21,23 +21,26 @@ use crate::config::model;
 use crate::http::head::{RequestHead, ResponseHead};
 
 /// Processor time for a call that a request waits for.
-const REQUEST_BUDGET: Duration = Duration::from_millis(10);
+pub const REQUEST_BUDGET: Duration = Duration::from_millis(10);
 /// Processor time for `update`, which a request waits for now and then.
-const UPDATE_BUDGET: Duration = Duration::from_millis(100);
+pub const UPDATE_BUDGET: Duration = Duration::from_millis(100);
 /// Processor time for what is done off the data path.
-const SETUP_BUDGET: Duration = Duration::from_secs(1);
+pub const SETUP_BUDGET: Duration = Duration::from_secs(1);
 /// What a guest may hand to the host in one call, in bytes: more than any answer needs, and little enough to
 /// hold for each worker.
 const ANSWER_BYTES: usize = 1 << 20;
 
 /// A request for which a candidate is to be picked.
-#[derive(Clone, Copy)]
-pub(super) struct Arrival {
-    pub(super) sequence: u64,
-    pub(super) time_ms: u64,
-    pub(super) client: std::net::IpAddr,
-    /// An index into the candidates.
-    pub(super) failed: Option<u32>,
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// The number of the pick in its backend.
+    pub sequence: u64,
+    /// When the request arrived: milliseconds since 1970, UTC.
+    pub time_ms: u64,
+    /// The client's address.
+    pub client: std::net::IpAddr,
+    /// On a retry, who failed last: an index into the candidates.
+    pub failed: Option<u32>,
 }
 
 pub(super) struct Instance {
@@ -120,7 +123,18 @@ impl Instance {
         Ok(self.end(answer)?.into())
     }
 
+    /// Hands over the settings and the servers of a backend, for which the instance decides from now on.
     pub(super) fn configure(
+        &mut self,
+        settings: &Settings,
+        backend: &Arc<Backend>,
+    ) -> Result<Result<(), Refusal>, Fault> {
+        self.store.data_mut().backend = Some(backend.clone());
+        self.hand_over(settings, &backend.config.servers)
+    }
+
+    /// Hands over the settings and servers, of which nothing more than that is to be known.
+    pub(super) fn hand_over(
         &mut self,
         settings: &Settings,
         servers: &[model::Server],
@@ -298,6 +312,11 @@ impl Instance {
         begin(&mut self.store, REQUEST_BUDGET);
         let answer = feedback.call_observe(&mut self.store, outcome.into());
         self.end(answer)
+    }
+
+    /// What it holds in memory, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.store.data().limits.memory_bytes()
     }
 
     fn servers(&self) -> usize {

@@ -47,12 +47,18 @@ pub(super) fn start(
             StartError::Mismatch(why) => Fault::start(why),
         })
     })?;
-    instance
-        .configure(settings, &backend.config.servers)
-        .map_err(Failure::Fault)?
-        .map_err(Failure::Refusal)?;
-    let key = instance.place().map_err(Failure::Fault)?;
+    let key = configure(&mut instance, settings, backend)?;
     Ok((instance, key))
+}
+
+/// Configures an instance, for the first time or anew. What it says of its key's place comes back.
+pub(super) fn configure(
+    instance: &mut Instance,
+    settings: &Settings,
+    backend: &Arc<Backend>,
+) -> Result<Option<Key>, Failure> {
+    instance.configure(settings, backend).map_err(Failure::Fault)?.map_err(Failure::Refusal)?;
+    instance.place().map_err(Failure::Fault)
 }
 
 impl Post {

@@ -231,7 +231,7 @@ impl SimulatedBalancer {
                 StartError::Fault(fault) => fault,
                 StartError::Mismatch(why) => Fault::start(why),
             })?;
-        instance.configure(settings, &self.servers)?.map_err(|refusal| {
+        instance.hand_over(settings, &self.servers)?.map_err(|refusal| {
             Fault::start(format!("refused settings that it took before: {}", refusal.message))
         })?;
         Ok(instance)

@@ -19,6 +19,7 @@ mod http;
 mod limits;
 mod logs;
 mod policies;
+mod policy_commands;
 mod reloading;
 mod smuggling;
 mod sockets;

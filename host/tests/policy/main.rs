@@ -2,6 +2,7 @@
 
 mod built_in;
 mod chosen;
+mod conformance;
 mod contained;
 mod guest;
 mod loading;

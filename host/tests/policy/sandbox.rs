@@ -69,7 +69,7 @@ package wasi:cli@0.2.3 {
 }
 ";
 
-fn wasi(imports: &str) -> Guest {
+pub(crate) fn wasi(imports: &str) -> Guest {
     let imports: String =
         imports.split_whitespace().map(|name| format!("import wasi:{name}@0.2.3;\n")).collect();
     Guest::balancer().extra_imports(WASI, &imports)
