@@ -44,25 +44,30 @@ pub struct Subject {
 /// # Errors
 /// When one does not load.
 pub fn built_ins(runtime: &Runtime) -> Result<Vec<Subject>, LoadError> {
-    let setting =
-        |name: &str, value| RawSetting { name: name.into(), name_span: 0..0, value, value_span: 0..0 };
     let subject = |name: &'static str| {
         let policy = runtime.load(&PolicySource::BuiltIn(name.to_owned()))?;
-        let mut settings = Vec::new();
-        if name == "cookie" {
-            settings.push(setting("name", RawValue::Text("SERVER".into())));
-            settings
-                .extend(["insert", "indirect", "nocache"].map(|name| setting(name, RawValue::Boolean(true))));
+        Ok(Subject { name: name.to_owned(), policy, settings: usual_settings(name) })
+    };
+    policy::built_ins().map(subject).collect()
+}
+
+/// What a built-in policy cannot do without, and what most say beside it.
+pub fn usual_settings(name: &str) -> Vec<RawSetting> {
+    let text = |text: &str| RawValue::Text(text.to_owned());
+    let settings = match name {
+        "cookie" => {
+            let flags = ["insert", "indirect", "nocache"].map(|name| (name, RawValue::Boolean(true)));
+            [("name", text("SERVER"))].into_iter().chain(flags).collect()
         }
-        Ok(Subject { name: name.to_owned(), policy, settings })
+        "first" => vec![("maxconn", RawValue::Integer(100))],
+        "hash" | "maglev" => vec![("key", text("client"))],
+        "hash-cookie" => vec![("name", text("SERVER")), ("secret", text("0123456789abcdef0123456789abcdef"))],
+        "header" => vec![("name", text("x-session"))],
+        _ => Vec::new(),
     };
-    let needs = |subject: &Subject| {
-        let given = |name: &str| subject.settings.iter().any(|raw| raw.name == name);
-        subject.policy.description().settings.iter().any(|setting| setting.required && !given(&setting.name))
-    };
-    // Of one that cannot do without an option there is no usual case.
-    let all: Result<Vec<Subject>, LoadError> = policy::built_ins().map(subject).collect();
-    Ok(all?.into_iter().filter(|subject| !needs(subject)).collect())
+    let setting =
+        |(name, value): (&str, _)| RawSetting { name: name.into(), name_span: 0..0, value, value_span: 0..0 };
+    settings.into_iter().map(setting).collect()
 }
 
 /// A kind of call.

@@ -2,6 +2,7 @@
 
 use lb_host::config::model::{Instances, PolicySource, PolicySpec, RawValue};
 use lb_host::conformance::{Finding, Report, Severity, case_names, check};
+use lb_host::measure::usual_settings;
 use lb_host::policy::{self, Settings, built_ins};
 
 use super::guest::{DATA, Guest, UNCHANGED, UNKNOWN};
@@ -48,23 +49,15 @@ fn the_built_in_policies_pass() {
     let runtime = runtime();
     for name in built_ins() {
         let policy = runtime.load(&PolicySource::BuiltIn(name.into())).expect("a policy");
-        let options: &[(&str, RawValue)] = match name {
-            "cookie" => &[
-                ("name", RawValue::Text("SERVER".into())),
-                ("insert", RawValue::Boolean(true)),
-                ("indirect", RawValue::Boolean(true)),
-            ],
-            _ => &[],
-        };
         let spec = PolicySpec {
             source: PolicySource::BuiltIn(name.into()),
             instances: Instances::PerWorker,
-            settings: options.iter().map(|(name, value)| setting(name, value.clone(), 10)).collect(),
+            settings: usual_settings(name),
             span: 0..1,
         };
         let settings = policy::check(policy.description(), &spec).expect("it takes these settings");
         let report = check(&policy, &settings, SEED, None);
-        assert_eq!(report.findings, [], "{name}");
+        assert_eq!(report.wrongs().collect::<Vec<_>>(), Vec::<&Finding>::new(), "{name}");
         assert!(report.cases.len() >= 8 && report.cases.iter().all(|case| case.calls > 0), "{report:?}");
     }
 }

@@ -168,7 +168,8 @@ fn compiled_code_is_kept_where_it_can_be_and_done_without_where_not() {
     let kept = std::fs::read_dir(&cache).expect("the cache was made").count();
     assert!(kept > 0);
     Runtime::new(Some(&cache)).expect("it runs").load_bytes(&bytes).expect("a policy, from the cache");
-    std::fs::remove_dir_all(&cache).expect("it can be cleared");
+    // The cache's own thread may still write there.
+    let _ = std::fs::remove_dir_all(&cache);
 
     let log = logged(|| {
         let runtime = Runtime::new(Some("/dev/null/lb".as_ref())).expect("it runs all the same");

@@ -69,5 +69,7 @@ pub fn table(candidates: impl Iterator<Item = (Order, u32)>, size: u32) -> Vec<u
 /// Whether a number below 2^17 is prime.
 pub fn is_prime(number: u32) -> bool {
     number > 1
-        && (2..=362).take_while(|divisor| divisor * divisor <= number).all(|divisor| number % divisor != 0)
+        && (2..=362)
+            .take_while(|divisor| divisor * divisor <= number)
+            .all(|divisor| !number.is_multiple_of(divisor))
 }
