@@ -77,20 +77,28 @@ def main():
             "seconds": options.seconds,
             "rounds": options.rounds,
         }
+        kept = place(result["date"]) if options.record else None
         with bench:
-            result["samples"] = bench.cases(cases)
-            if not options.case:
-                result["latency"] = bench.latency(result["samples"])
-                result["memory"] = bench.memory()
-        if not options.case and not options.short:
-            result["policies"] = policies()
+            for part, measured in parts(bench, cases, options):
+                result[part] = measured(result)
+                if kept:
+                    # What has been measured is kept, whatever becomes of the rest.
+                    report.write(kept, result)
     print(report.table(result))
-    if options.record:
-        report.write(place(result["date"]), result)
     failed = [sample for sample in result["samples"] if sample["errors"]]
     for sample in failed:
         say(f"bench: {sample['peer']} failed {sample['errors']} requests of {sample['requests']} in {sample['case']}")
     return 1 if any(sample["peer"] == "lb" for sample in failed) else 0
+
+
+def parts(bench, cases, options):
+    """What is measured, in order: by the name that it has in the result."""
+    yield "samples", lambda result: bench.cases(cases)
+    if not options.case:
+        yield "latency", lambda result: bench.latency(result["samples"])
+        yield "memory", lambda result: bench.memory()
+        if not options.short:
+            yield "policies", lambda result: policies()
 
 
 def place(date):

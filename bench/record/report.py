@@ -109,7 +109,7 @@ def latency(result):
         if samples:
             rows.append([peer, *(spread([s[field] for s in samples], 0) for field in ("p50", "p99", "p999"))])
     return (
-        f"## Times at {found[0]['rate']} requests a second, µs\n\nOpen loop at half of HAProxy's best rate, in the default "
+        f"## Times at {found[0]['rate']} requests a second, µs\n\nOpen loop at half of what HAProxy can do, in the default "
         "configuration (nginx: without cookies); a request's time runs from when it was due.\n\n"
         + grid(["peer", "p50", "p99", "p99.9"], rows)
     )
