@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import json
 import re
 import subprocess
 import tempfile
@@ -37,15 +38,19 @@ def find(name, how, reported):
         return None
 
 
-def policies():
-    """What policies cost alone: the rows of `cargo bench --bench policy`."""
-    done = subprocess.run(
-        ["cargo", "bench", "--quiet", "-p", "lb-host", "--bench", "policy"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    rows = re.findall(r"^ *(\d+) servers  (.+?) +(\d+) ns$", done.stdout, re.M)
-    if not rows:
-        raise SystemExit(f"bench: the policies' figures do not parse:\n{done.stdout}")
-    return [{"servers": int(servers), "what": what, "ns": int(ns)} for servers, what, ns in rows]
+# One of each kind, beside which `lb policy bench` measures all others of it.
+KINDS = (["roundrobin"], ["cookie", *(f"-o{o}" for o in ("name=SERVER", "insert=true", "indirect=true", "nocache=true"))])
+
+
+def policies(lb):
+    """What the built-in policies cost alone, and the same choices in native Rust."""
+    commands = [[lb, "policy", "bench", *kind, "--json"] for kind in KINDS]
+    commands.append([machine.build("lb-bench", "lb-bench-native")])
+    rows = []
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows += [{key: row[key] for key in ("policy", "call", "servers", "median_ns")} for row in json.loads(done.stdout)]
+    return rows
 
 
 def main():
@@ -79,7 +84,7 @@ def main():
         }
         kept = place(result["date"]) if options.record else None
         with bench:
-            for part, measured in parts(bench, cases, options):
+            for part, measured in parts(bench, lb, cases, options):
                 result[part] = measured(result)
                 if kept:
                     # What has been measured is kept, whatever becomes of the rest.
@@ -91,14 +96,13 @@ def main():
     return 1 if any(sample["peer"] == "lb" for sample in failed) else 0
 
 
-def parts(bench, cases, options):
+def parts(bench, lb, cases, options):
     """What is measured, in order: by the name that it has in the result."""
     yield "samples", lambda result: bench.cases(cases)
     if not options.case:
         yield "latency", lambda result: bench.latency(result["samples"])
         yield "memory", lambda result: bench.memory()
-        if not options.short:
-            yield "policies", lambda result: policies()
+        yield "policies", lambda result: policies(lb)
 
 
 def place(date):

@@ -137,10 +137,15 @@ def memory(result):
 def policies(result):
     found = {}
     for row in result.get("policies", []):
-        found.setdefault(row["what"], {})[row["servers"]] = row["ns"]
-    counts = sorted({row["servers"] for row in result.get("policies", [])})
-    rows = [[what, *(str(by_count.get(count, "")) for count in counts)] for what, by_count in found.items()]
-    return "## A policy's call alone, ns\n\n" + grid(["call", *(f"{c} servers" for c in counts)], rows) if rows else ""
+        found.setdefault((row["call"], row["policy"]), {})[row["servers"]] = row["median_ns"]
+    if not found:
+        return ""
+    counts = sorted({row["servers"] for row in result["policies"]})
+    rows = [
+        [call, policy, *(f"{by_count[count]:,.0f}" if count in by_count else "" for count in counts)]
+        for (call, policy), by_count in sorted(found.items())
+    ]
+    return "## A policy's call alone, ns\n\n" + grid(["call", "policy", *(f"{c} servers" for c in counts)], rows)
 
 
 def chart(result):

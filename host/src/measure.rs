@@ -153,17 +153,6 @@ impl Row {
             high_ns: batches[batches.len() * 9 / 10],
         }
     }
-
-    /// Measures something that is no policy, the way a pick is measured.
-    pub fn time<T>(servers: usize, subject: &str, rounds: usize, mut call: impl FnMut() -> T) -> Row {
-        let (calls, _) = Kind::Pick.batch();
-        let batch = |_| {
-            let start = Instant::now();
-            (0..calls).for_each(|_| drop(black_box(call())));
-            start.elapsed().as_nanos() as u64 / calls as u64
-        };
-        Row::of(servers, Kind::Pick.name(), subject, (0..rounds.max(1)).map(batch).collect())
-    }
 }
 
 /// Measures policies side by side, with so many servers each time.
