@@ -24,7 +24,7 @@ use crate::upstream;
 /// The longest pause before the same server is tried again.
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// A server that has answered: the response's head is in [`Client::response`], what came with it in `buffer`.
+/// A server that has answered: the response's head is in the client's scratch memory, what came with it in `buffer`.
 pub(super) struct Attempt {
     pub(super) server: u32,
     pub(super) began: Instant,
