@@ -46,8 +46,11 @@ export const balancer = {
     count = candidates.length;
   },
 
-  // An answer of undefined passes to the next policy.
+  // An answer of undefined passes to the next policy. 64-bit numbers arrive as plain ones, and those of 2^63 and above as
+  // negative; in other engines they arrive as BigInts.
   pick({ sequence }) {
-    return count === 0 ? undefined : (sequence + first) % count;
+    if (count === 0) return undefined;
+    const turn = BigInt.asUintN(64, BigInt(sequence)) + BigInt(first);
+    return Number(turn % BigInt(count));
   },
 };

@@ -9,6 +9,8 @@ test('takes the candidates in turn', () => {
   setup.configure([['first', { tag: 'integer', val: 1 }]], []);
   balancer.update([0, 1, 2].map((server) => ({ server, weight: 1 })));
   assert.deepEqual([0, 1, 2, 3].map(pick), [1, 2, 0, 1]);
+  // 2^64 - 1, as one engine and as others hand it over.
+  assert.deepEqual([-1, 2n ** 64n - 1n].map(pick), [1, 1]);
 });
 
 test('refuses a negative first', () => {
