@@ -1,10 +1,13 @@
 """business-hours: other weights by day than by night.
 
 A server's labels `day_weight` and `night_weight` take the place of its weight in those hours: batch machines help out
-at night, expensive ones rest. Each is a schedule of turns, spread out evenly, so that the order is the same on every
-worker and every balancer. Nothing at all with a weight at this hour: the policy passes.
+at night, expensive ones rest. Turns follow from their number alone, so that the order is the same on every worker and
+every balancer. Nothing at all with a weight at this hour: the policy passes.
 """
 
+from bisect import bisect_right
+from itertools import accumulate
+from math import gcd
 from typing import List, Optional, Tuple
 
 from componentize_py_types import Err
@@ -15,10 +18,24 @@ from wit_world.imports.types import Server
 
 HOUR_MS = 3_600_000
 
+
+class Turns:
+    """Whose turn it is: of as many in a row as the weights sum up to, each server gets as many as its weight."""
+
+    def __init__(self, weights: List[int]) -> None:
+        self.ends = list(accumulate(weights))
+        self.total = self.ends[-1] if self.ends else 0
+        # Steps of about 0.618 of the whole, the golden ratio, spread a server's turns out; without a common divisor they
+        # come by every place before they come by one again.
+        self.step = next(step for step in range(int(0.618 * self.total) + 1, self.total + 2) if gcd(step, self.total) == 1)
+
+    def whose(self, number: int) -> Optional[int]:
+        return bisect_right(self.ends, number * self.step % self.total) if self.total else None
+
+
 hours = {"begin": 8, "end": 20, "offset": 0}
 labels: List[dict] = []
-day: List[int] = []
-night: List[int] = []
+turns = {"day_weight": Turns([]), "night_weight": Turns([])}
 
 
 def integer(name: str, default: int, doc: str) -> Setting:
@@ -49,16 +66,10 @@ class Setup(exports.Setup):
 
 class Balancer(exports.Balancer):
     def update(self, candidates: List[Candidate]) -> None:
-        for name, schedule in ("day_weight", day), ("night_weight", night):
-            schedule[:] = turns([int(labels[c.server].get(name, c.weight)) for c in candidates])
+        for name in turns:
+            turns[name] = Turns([int(labels[c.server].get(name, c.weight)) for c in candidates])
 
     def pick(self, arrival: Arrival) -> Optional[int]:
         hour = (arrival.time_ms // HOUR_MS + hours["offset"]) % 24
-        schedule = day if hours["begin"] <= hour < hours["end"] else night
-        return schedule[arrival.sequence % len(schedule)] if schedule else None
-
-
-def turns(weights: List[int]) -> List[int]:
-    """Each index as often as its weight, evenly spread: at (i + 1/2) / weight of the way for its i-th turn."""
-    due = [((2 * i + 1) / (2 * weight), index) for index, weight in enumerate(weights) for i in range(weight)]
-    return [index for _, index in sorted(due)]
+        now = "day_weight" if hours["begin"] <= hour < hours["end"] else "night_weight"
+        return turns[now].whose(arrival.sequence)

@@ -42,7 +42,10 @@ class Hours(unittest.TestCase):
         self.assertEqual(shares(1), (0, 0))
 
     def test_turns_are_spread_out(self):
-        self.assertEqual(app.turns([2, 1, 1]), [0, 1, 2, 0])
+        turns = app.Turns([2, 0, 1, 1])
+        self.assertEqual([turns.whose(number) for number in range(4)], [0, 3, 2, 0])
+        many = app.Turns([256] * 1000)
+        self.assertEqual({many.whose(number) for number in range(4000)}, set(range(1000)))
 
     def test_refuses_what_cannot_be(self):
         for wrong in {"begin": 20}, {"offset": 15}, {"labels": ([("day_weight", "much")], [])}:
