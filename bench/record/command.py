@@ -101,8 +101,8 @@ def parts(bench, lb, cases, options):
     yield "samples", lambda result: bench.cases(cases)
     if not options.case:
         yield "latency", lambda result: bench.latency(result["samples"])
-        yield "memory", lambda result: bench.memory()
         yield "policies", lambda result: policies(lb)
+        yield "memory", lambda result: bench.memory()
 
 
 def place(date):
