@@ -29,6 +29,8 @@ pub(super) struct Story {
     pub(super) bytes: u64,
     cause: u8,
     phase: u8,
+    /// Whether a backend has the request: no rule and no limit ended it before.
+    pub(super) admitted: bool,
     pub(super) has_persistence: bool,
     /// What became of the key in the response.
     pub(super) key_fate: u8,
@@ -56,6 +58,7 @@ impl Story {
             bytes: 0,
             cause: b'-',
             phase: b'-',
+            admitted: false,
             has_persistence: false,
             key_fate: b'N',
             retries: 0,
@@ -99,7 +102,9 @@ impl Story {
         let known = !self.forgotten;
         let server = self.server.and_then(|index| backend.shared.servers.get(index as usize));
         let letters = match standing {
-            Some(standing) if self.has_persistence && known => [standing.letter(), self.key_fate],
+            Some(standing) if self.has_persistence && known && self.admitted => {
+                [standing.letter(), self.key_fate]
+            }
             _ => [b'-', b'-'],
         };
         let frontend_name = &*frontend.shared.config.name;
@@ -110,8 +115,8 @@ impl Story {
             local: if config.httplog { None } else { client.stream.local() },
             accepted: self.came.first_byte_at,
             frontend: frontend_name,
-            tls: false,
-            backend: if known { &backend.shared.config.name } else { frontend_name },
+            tls: client.tls.is_some(),
+            backend: if known && self.admitted { &backend.shared.config.name } else { frontend_name },
             server: server.map(|server| &*server.config.name),
             request_ms: if known { ms(Some(self.came.first_byte), Some(self.came.head)) } else { -1 },
             queue_ms: ms(Some(self.came.head), self.assigned),
