@@ -64,5 +64,14 @@ def growth():
     yield Case("idle-5000", "5,000 idle connections beside", Setup(), Load(), peers=few, idle=5000)
 
 
+def encrypted():
+    few = ("lb", "haproxy", "nginx")
+    yield Case("tls-new", "TLS 1.3, a handshake for each request", Setup(tls=True), Load(close=True), peers=few, short=True)
+    yield Case("tls-kept", "TLS 1.3, 64 connections", Setup(tls=True), Load(), peers=few)
+    yield Case("tls-10k", "TLS 1.3, 10 KB answers", Setup(tls=True), Load(path=f"/b/{10 * KB}"), peers=few)
+    yield Case("tls-1m", "TLS 1.3, 1 MB answers", Setup(tls=True), Load(16, f"/b/{MB}"), peers=few)
+    yield Case("h2", "HTTP/2 over TLS, 8 connections of 16 streams", Setup(tls=True), Load(8, streams=16), peers=few, short=True)
+
+
 def all_cases():
-    return [*small(), *bodies(), *growth()]
+    return [*small(), *bodies(), *growth(), *encrypted()]

@@ -1,10 +1,11 @@
-"""Load: wrk for as much as goes, our own generator for a given rate and for connections that are held."""
+"""Load: wrk (h2load for HTTP/2) for as much as goes, our own generator for a given rate and for connections that are held."""
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 
-from .machine import LOAD_CORE, Unavailable, pinned
+from .machine import LOAD_CORE, Unavailable, package, pinned
 
 # Prints what wrk found as one line of JSON, whatever its version prints for people.
 DONE = """
@@ -33,6 +34,8 @@ class Load:
     close: bool = False
     upload: int = 0
     pipeline: bool = False
+    # Requests at once on each connection, by HTTP/2; 0: HTTP/1.1.
+    streams: int = 0
 
     def script(self):
         lines = []
@@ -42,18 +45,32 @@ class Load:
             lines.append(f'wrk.method = "POST"\nwrk.body = string.rep("x", {self.upload})')
         return "\n".join(lines) + (PIPELINE if self.pipeline else "") + DONE
 
-    def run(self, wrk, port, seconds, directory):
+    def run(self, wrk, one, seconds, directory):
         """Returns requests, microseconds, bytes and errors."""
+        url = f"{'https' if one.tls else 'http'}://127.0.0.1:{one.port}{self.path}"
+        if self.streams:
+            return self.multiplexed(url, seconds)
         script = directory / "load.lua"
         script.write_text(self.script())
         command = [wrk, "-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script)]
         done = subprocess.run(
-            command + [f"http://127.0.0.1:{port}{self.path}"], capture_output=True, text=True, preexec_fn=pinned(LOAD_CORE)
+            command + [url], capture_output=True, text=True, preexec_fn=pinned(LOAD_CORE)
         )
         lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
         if done.returncode or not lines:
             raise Unavailable(f"wrk: {done.stdout}{done.stderr}")
         return json.loads(lines[-1])
+
+
+    def multiplexed(self, url, seconds):
+        command = [package("h2load", "nghttp2-client"), "-t1", f"-c{self.connections}", f"-m{self.streams}", f"-D{seconds}", url]
+        done = subprocess.run(command, capture_output=True, text=True, preexec_fn=pinned(LOAD_CORE))
+        numbers = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored", done.stdout)
+        total = re.search(r"traffic: .*?\((\d+)\) total", done.stdout)
+        if done.returncode or not numbers or not total or "h2" not in done.stdout:
+            raise Unavailable(f"h2load: {done.stdout}{done.stderr}")
+        _, succeeded, failed, errored = map(int, numbers.groups())
+        return {"requests": succeeded, "us": seconds * 1e6, "bytes": int(total[1]), "errors": failed + errored}
 
 
 class Held:

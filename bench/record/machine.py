@@ -88,6 +88,23 @@ def free_ports(count):
     raise Unavailable(f"no {count} free ports in a row")
 
 
+def certificate():
+    """The path of a self-signed certificate for bench.example and its key (ECDSA, P-256), made once."""
+    path = TARGET / "bench/site.pem"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        key = path.with_suffix(".key.pem")
+        command = [package("openssl", "openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                   "-nodes", "-days", "3650", "-subj", "/CN=bench.example", "-addext", "subjectAltName=DNS:bench.example",
+                   "-keyout", str(key), "-out", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise Unavailable(f"openssl: {done.stderr.strip()}")
+        path.write_text(path.read_text() + key.read_text())
+        key.unlink()
+    return str(path)
+
+
 def family(pid):
     """A process and its children."""
     found = [pid]

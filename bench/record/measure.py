@@ -66,7 +66,7 @@ class Bench:
     def sample(self, case, order, seconds):
         for one in order:
             cpu, origin = one.cpu_us(), machine.cpu_us(self.origin.pid)
-            found = case.load.run(self.wrk, one.port, seconds, self.directory)
+            found = case.load.run(self.wrk, one, seconds, self.directory)
             requests = max(found["requests"], 1)
             cpu, origin = one.cpu_us() - cpu, machine.cpu_us(self.origin.pid) - origin
             one.forget_log()
@@ -113,13 +113,13 @@ class Bench:
             one = self.start(peer, self.nearest(peer), "memory")
             try:
                 start = one.memory_kb()
-                Load().run(self.wrk, one.port, 1, self.directory)
+                Load().run(self.wrk, one, 1, self.directory)
                 warm = one.memory_kb()
                 with Held(self.loader, "idle", one.port, IDLE):
                     idle = one.memory_kb()
                 before = one.memory_kb()
                 with Held(self.loader, "hold", one.port, ACTIVE):
-                    Load(1).run(self.wrk, one.port, 1, self.directory)
+                    Load(1).run(self.wrk, one, 1, self.directory)
                     active = one.memory_kb()
                 row = {
                     "peer": peer.name,
@@ -139,7 +139,7 @@ class Bench:
         say(f"bench: memory of {one.peer.name} after {MANY:,} requests")
         done, row = 0, {}
         while done < MANY:
-            done += Load().run(self.wrk, one.port, 10, self.directory)["requests"]
+            done += Load().run(self.wrk, one, 10, self.directory)["requests"]
             one.forget_log()
             if done >= FEW:
                 row.setdefault("after_1m_kb", one.memory_kb())

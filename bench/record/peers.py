@@ -2,11 +2,12 @@
 
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from dataclasses import dataclass, field
 
-from .machine import PROXY_CORE, Unavailable, cpu_us, memory_kb, pinned
+from .machine import PROXY_CORE, Unavailable, certificate, cpu_us, memory_kb, pinned
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Setup:
     balance: str = "roundrobin"
     servers: int = 2
     frontends: int = 1
+    # TLS for clients, with HTTP/2 for those that ask for it.
+    tls: bool = False
 
     @property
     def checks(self):
@@ -41,7 +44,7 @@ class Running:
     """A proxy at work."""
 
     def __init__(self, peer, setup, first_port, origin_port, directory):
-        self.peer, self.port = peer, first_port
+        self.peer, self.port, self.tls = peer, first_port, setup.tls
         directory.mkdir(parents=True, exist_ok=True)
         self.log = directory / "access.log"
         config = directory / peer.configure.file
@@ -63,7 +66,7 @@ class Running:
             if self.process.poll() is not None:
                 break
             try:
-                with socket.create_connection(("127.0.0.1", self.port), 5) as client:
+                with self.connect() as client:
                     client.sendall(b"GET / HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")
                     if client.recv(64).startswith(b"HTTP/1.1 200"):
                         return
@@ -72,6 +75,13 @@ class Running:
             time.sleep(0.05)
         said = (directory / "output.log").read_text(errors="replace")[-2000:]
         raise Unavailable(f"{self.peer.name} does not serve: {said}")
+
+    def connect(self):
+        client = socket.create_connection(("127.0.0.1", self.port), 5)
+        if not self.tls:
+            return client
+        context = ssl.create_default_context(cafile=certificate())
+        return context.wrap_socket(client, server_hostname="bench.example")
 
     def cpu_us(self):
         return cpu_us(self.process.pid)
@@ -116,10 +126,11 @@ def lb(setup, port, origin_port, log):
     lines += ["[defaults]", 'mode = "http"', 'timeout = { connect = "5s", client = "60s", server = "60s" }']
     if setup.log:
         lines += ['log = "global"', "httplog = true", "dontlognull = true"]
+    lb_tls = f', tls = {{ crt = "{certificate()}" }}' if setup.tls else ""
     for number in range(setup.frontends):
         lines += [
             f"[frontends.front{number}]",
-            f'bind = ["127.0.0.1:{port + number}"]',
+            f'bind = [{{ address = "127.0.0.1:{port + number}"{lb_tls} }}]',
             f'default_backend = "back{number}"',
             "forwardfor = true",
             f"[backends.back{number}]",
@@ -146,10 +157,11 @@ def haproxy(setup, port, origin_port, log):
     lines += ["defaults", " mode http", " timeout connect 5s", " timeout client 60s", " timeout server 60s"]
     if setup.log:
         lines += [" log global", " option httplog", " option dontlognull"]
+    ssl_words = f" ssl crt {certificate()} alpn h2,http/1.1" if setup.tls else ""
     for number in range(setup.frontends):
         lines += [
             f"frontend front{number}",
-            f" bind 127.0.0.1:{port + number}",
+            f" bind 127.0.0.1:{port + number}{ssl_words}",
             f" default_backend back{number}",
             " option forwardfor",
             f"backend back{number}",
@@ -197,11 +209,14 @@ def nginx(setup, port, origin_port, log):
         f"client_body_temp_path {log.parent}/body; proxy_temp_path {log.parent}/proxy;",
         f"fastcgi_temp_path {log.parent}/f; uwsgi_temp_path {log.parent}/u; scgi_temp_path {log.parent}/s;",
     ]
+    if setup.tls:
+        lines.append(f"ssl_certificate {certificate()}; ssl_certificate_key {certificate()};")
+    listen = " ssl http2" if setup.tls else ""
     for number in range(setup.frontends):
         lines.append(f"upstream back{number} {{ {NGINX_BALANCE[setup.balance]}")
         lines += [f"server 127.0.0.1:{server};" for _, server in servers(setup, origin_port)]
         lines.append("keepalive 1024; keepalive_requests 1000000000; }")
-        lines.append(f"server {{ listen 127.0.0.1:{port + number}; location / {{ proxy_pass http://back{number}; }} }}")
+        lines.append(f"server {{ listen 127.0.0.1:{port + number}{listen}; location / {{ proxy_pass http://back{number}; }} }}")
     return "\n".join(lines + ["}"]) + "\n"
 
 
