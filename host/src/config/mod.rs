@@ -17,6 +17,7 @@ mod log_target;
 pub mod model;
 mod policy;
 mod read;
+mod rules;
 mod section;
 pub mod suggest;
 pub mod units;

@@ -21,6 +21,7 @@ mod logs;
 mod policies;
 mod policy_commands;
 mod reloading;
+mod rules;
 mod smuggling;
 mod sockets;
 mod timeouts;

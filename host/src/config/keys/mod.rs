@@ -5,6 +5,7 @@
 
 mod global;
 mod proxy;
+mod rules;
 mod server;
 
 /// A kind of section.
@@ -24,11 +25,15 @@ pub enum Scope {
     DefaultServer,
     /// `[[backends.NAME.servers]]`.
     Server,
+    /// `[[frontends.NAME.rules]]` and `[[backends.NAME.rules]]`.
+    Rule,
+    /// `when` in a rule, and what stands in its `all`, `any` and `not`.
+    Condition,
 }
 
 impl Scope {
     /// All of them, in the order of the reference.
-    pub const ALL: [Scope; 7] = [
+    pub const ALL: [Scope; 9] = [
         Scope::File,
         Scope::Global,
         Scope::Defaults,
@@ -36,6 +41,8 @@ impl Scope {
         Scope::Backend,
         Scope::DefaultServer,
         Scope::Server,
+        Scope::Rule,
+        Scope::Condition,
     ];
 
     /// The section as it is written in `lb.toml`.
@@ -48,6 +55,8 @@ impl Scope {
             Scope::Backend => "[backends.NAME]",
             Scope::DefaultServer => "default_server",
             Scope::Server => "[[backends.NAME.servers]]",
+            Scope::Rule => "[[frontends.NAME.rules]]",
+            Scope::Condition => "when",
         }
     }
 }
@@ -74,7 +83,9 @@ pub struct Key {
 
 /// Every key, table by table.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, proxy::BACKEND, server::KEYS].into_iter().flatten()
+    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, proxy::BACKEND, server::KEYS, rules::KEYS]
+        .into_iter()
+        .flatten()
 }
 
 /// The keys of a section.
