@@ -18,6 +18,7 @@ mod scratch;
 mod splice;
 mod stream;
 mod timer;
+mod tls;
 
 pub mod commands;
 mod control;

@@ -82,6 +82,7 @@ const FETCHES: &[(&str, Field)] = &[
     ("ssl_fc_cipher", Field::TlsCipher),
     ("ssl_fc_sni", Field::TlsName),
     ("ssl_fc_alpn", Field::TlsProtocol),
+    ("ssl_c_s_dn", Field::TlsClient),
     ("hostname", Field::HostName),
     ("pid", Field::ProcessId),
 ];
@@ -101,7 +102,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("lc", "leave it out"),
     ("bi", "leave it out: addresses towards servers are the kernel's choice"),
     ("bp", "leave it out: ports towards servers are the kernel's choice"),
-    ("o", "write `%{+Q}o` with flags between, as in `%{+Q}o`"),
+    ("o", "it sets flags for all that follow: write them, as in `%{+Q}o`"),
 ];
 
 /// The `log_format` of a frontend or of `[defaults]`: `http`, `json`, or a string with variables.

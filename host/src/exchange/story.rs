@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::time::Instant;
 
 use crate::connection::{Came, Client};
-use crate::log::record::Record;
+use crate::log::record::{Record, Tls};
 use crate::policy::Standing;
 use crate::worker::{BackendSeat, FrontendSeat, Worker};
 
@@ -30,6 +30,8 @@ pub(super) struct Story {
     pub(super) uploaded: u64,
     cause: u8,
     phase: u8,
+    /// Whether a backend has the request: no rule and no limit ended it before.
+    pub(super) admitted: bool,
     pub(super) has_persistence: bool,
     /// What became of the key in the response.
     pub(super) key_fate: u8,
@@ -58,6 +60,7 @@ impl Story {
             uploaded: 0,
             cause: b'-',
             phase: b'-',
+            admitted: false,
             has_persistence: false,
             key_fate: b'N',
             retries: 0,
@@ -101,7 +104,9 @@ impl Story {
         let known = !self.forgotten;
         let server = self.server.and_then(|index| backend.shared.servers.get(index as usize));
         let letters = match standing {
-            Some(standing) if self.has_persistence && known => [standing.letter(), self.key_fate],
+            Some(standing) if self.has_persistence && known && self.admitted => {
+                [standing.letter(), self.key_fate]
+            }
             _ => [b'-', b'-'],
         };
         let frontend_name = &*frontend.shared.config.name;
@@ -111,8 +116,8 @@ impl Story {
             local: if frontend.log.names_local() { client.stream.local() } else { None },
             accepted: self.came.first_byte_at,
             frontend: frontend_name,
-            tls: None,
-            backend: if known { &backend.shared.config.name } else { frontend_name },
+            tls: client.tls.as_deref().map(Tls::of),
+            backend: if known && self.admitted { &backend.shared.config.name } else { frontend_name },
             server: server.map(|server| &*server.config.name),
             server_address: server
                 .filter(|_| frontend.log.names_server())

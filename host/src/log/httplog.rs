@@ -316,7 +316,13 @@ pub(super) mod tests {
 
     #[test]
     fn tls_shows_as_a_tilde() {
-        let tls = Tls { version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", name: None, protocol: None };
+        let tls = Tls {
+            version: "TLSv1.3",
+            cipher: "TLS_AES_128_GCM_SHA256",
+            name: None,
+            protocol: None,
+            client: None,
+        };
         assert!(line(&Record { tls: Some(tls), ..example() }).contains("] http-in~ static/srv1 "));
     }
 

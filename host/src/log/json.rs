@@ -97,7 +97,8 @@ impl Object<'_> {
         self.name("tls_version", Some(tls.version));
         self.name("tls_cipher", Some(tls.cipher));
         self.sent("tls_sni", tls.name.map(str::as_bytes));
-        self.sent("tls_alpn", tls.protocol.map(str::as_bytes));
+        self.sent("tls_alpn", tls.protocol);
+        self.sent("tls_client", tls.client.map(str::as_bytes));
     }
 
     fn captures(&mut self, record: &Record<'_>, captures: &Captures) {
@@ -259,8 +260,13 @@ mod tests {
             response: vec![capture("x-a", 9)],
             cookie: Some(capture("SID", 7)),
         };
-        let tls =
-            Tls { version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", name: Some("x"), protocol: None };
+        let tls = Tls {
+            version: "TLSv1.3",
+            cipher: "TLS_AES_128_GCM_SHA256",
+            name: Some("x"),
+            protocol: Some(b"h2"),
+            client: None,
+        };
         let record =
             Record { request: Some(&request), response: Some(&response), tls: Some(tls), ..example() };
         let expected = json!({
@@ -273,7 +279,7 @@ mod tests {
             "server_connections": 1, "retries": 0, "server_queue": 0, "backend_queue": 0,
             "redispatched": false,
             "tls_version": "TLSv1.3", "tls_cipher": "TLS_AES_128_GCM_SHA256", "tls_sni": "x",
-            "tls_alpn": null,
+            "tls_alpn": "h2", "tls_client": null,
             "request_headers": {"user-agent": "curl", "referer": null},
             "response_headers": {"x-a": "\"2\""},
             "request_cookie": "SID=abc", "response_cookie": null,

@@ -80,7 +80,10 @@ impl Place<'_> {
             Field::TlsCipher => plain(record.tls.map(|tls| tls.cipher.as_bytes()), flags, out),
             Field::TlsName => fetched(record.tls.and_then(|tls| tls.name).map(str::as_bytes), flags, out),
             Field::TlsProtocol => {
-                fetched(record.tls.and_then(|tls| tls.protocol).map(str::as_bytes), flags, out);
+                fetched(record.tls.and_then(|tls| tls.protocol), flags, out);
+            }
+            Field::TlsClient => {
+                fetched(record.tls.and_then(|tls| tls.client).map(str::as_bytes), flags, out);
             }
             Field::IsTls => out.push(if record.tls.is_some() { b'1' } else { b'0' }),
             Field::RequestLine

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use crate::http::head::{RequestHead, ResponseHead};
+use crate::tls::TlsSession;
 
 /// An exchange, for the log. Times are in milliseconds; -1 stands for a phase that was not reached.
 #[derive(Debug, Clone)]
@@ -77,7 +78,22 @@ pub struct Tls<'a> {
     /// The name that the client asked for (SNI).
     pub name: Option<&'a str>,
     /// The protocol agreed on (ALPN).
-    pub protocol: Option<&'a str>,
+    pub protocol: Option<&'a [u8]>,
+    /// The subject of the client's certificate.
+    pub client: Option<&'a str>,
+}
+
+impl<'a> Tls<'a> {
+    /// Those of a session.
+    pub(crate) fn of(session: &'a TlsSession) -> Tls<'a> {
+        Tls {
+            version: session.version,
+            cipher: session.cipher,
+            name: session.server_name.as_deref(),
+            protocol: session.alpn.as_deref(),
+            client: session.client.as_ref().map(|certificate| &*certificate.subject),
+        }
+    }
 }
 
 impl Record<'_> {

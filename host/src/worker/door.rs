@@ -93,7 +93,13 @@ fn admit(
     peer: Option<SocketAddr>,
 ) {
     let task = Task::new(worker, Some(places));
-    tokio::task::spawn_local(task.run(connection::serve(worker.clone(), doorway.clone(), stream, peer)));
+    tokio::task::spawn_local(task.run(connection::serve(
+        worker.clone(),
+        doorway.clone(),
+        stream,
+        peer,
+        None,
+    )));
 }
 
 /// A connection's places under the bounds of its listener, frontend and process.

@@ -402,7 +402,7 @@ fn log_targets_have_a_short_and_a_long_form() {
     };
     assert_eq!((first.format, first.facility), (LogFormat::Raw, 16));
     assert_eq!((second.format, second.facility, second.level), (LogFormat::Rfc5424, 3, LogLevel::Notice));
-    assert_eq!((&*second.tag, second.length), ("edge", 8_192));
+    assert_eq!((&*second.tag, second.length), ("edge", Some(8_192)));
     assert_eq!(logged("\"udp@10.0.0.9\"")[0].format, LogFormat::Local);
 }
 

@@ -150,6 +150,7 @@ pub enum Field {
     TlsCipher,
     TlsName,
     TlsProtocol,
+    TlsClient,
     IsTls,
     HostName,
     ProcessId,
