@@ -13,6 +13,7 @@ pub mod policy;
 mod upstream;
 
 mod buffer;
+mod capacity;
 mod count;
 mod scratch;
 mod splice;
