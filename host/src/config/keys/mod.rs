@@ -4,6 +4,7 @@
 //! it, so a key cannot be accepted without being documented.
 
 mod global;
+mod logging;
 mod proxy;
 mod rules;
 mod server;
@@ -83,9 +84,18 @@ pub struct Key {
 
 /// Every key, table by table.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, proxy::BACKEND, server::KEYS, rules::KEYS]
-        .into_iter()
-        .flatten()
+    [
+        FILE,
+        global::KEYS,
+        proxy::SHARED,
+        proxy::FRONTEND,
+        proxy::BACKEND,
+        server::KEYS,
+        rules::KEYS,
+        logging::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The keys of a section.
