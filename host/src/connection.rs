@@ -17,8 +17,11 @@ use crate::exchange::{Exchange, Next};
 use crate::failure::{self, Failure, Page};
 use crate::http::head;
 use crate::http::parse;
-use crate::log::record::Record;
+use crate::log::record::{Record, Tls};
+use crate::rules::Access;
 use crate::scratch::Scratch;
+use crate::stats::ending;
+use crate::stats::tally::Finished;
 use crate::stream::Stream;
 use crate::timer::Timer;
 use crate::tls::TlsSession;
@@ -89,12 +92,16 @@ pub(crate) async fn serve(
         scratch: Scratch::none(),
     };
     let mut first = true;
+    let mut permitted = None;
     loop {
         let generation = worker.generation();
         // The frontend may have gone with a reload: then its connections end with what they are at.
         let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) else {
             return;
         };
+        if !is_permitted(&mut permitted, frontend, peer) {
+            return;
+        }
         let arrival = client.await_request(&worker, &doorway, frontend, first.then_some(accepted)).await;
         first = false;
         // A reload may have come while this waited.
@@ -102,6 +109,9 @@ pub(crate) async fn serve(
         let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) else {
             return;
         };
+        if !is_permitted(&mut permitted, frontend, peer) {
+            break;
+        }
         match arrival {
             Arrival::Head(came) => {
                 let next = Exchange::new(&worker, &generation, frontend, &mut client, came).run().await;
@@ -259,15 +269,23 @@ impl Client {
         if silent && config.dontlognull {
             return;
         }
+        frontend.tally.finish(&Finished {
+            status: outcome.status,
+            ending: ending::of(outcome.cause, outcome.phase, outcome.status),
+            bytes_in: 0,
+            bytes_out: bytes,
+            total: began.elapsed(),
+        });
         let record = Record {
             client: self.peer,
-            // Only the plain format names it, and finding it out is a system call.
-            local: if config.httplog { None } else { self.stream.local() },
+            // Finding it out is a system call.
+            local: if frontend.log.names_local() { self.stream.local() } else { None },
             accepted,
             frontend: &config.name,
-            tls: self.tls.is_some(),
+            tls: self.tls.as_deref().map(Tls::of),
             backend: &config.name,
             server: None,
+            server_address: None,
             request_ms: -1,
             queue_ms: -1,
             connect_ms: -1,
@@ -275,6 +293,7 @@ impl Client {
             total_ms: began.elapsed().as_millis() as i64,
             status: outcome.status,
             bytes,
+            uploaded: 0,
             termination: [outcome.cause, outcome.phase, b'-', b'-'],
             process_connections: worker.process.connections.current(),
             frontend_connections: frontend.shared.connections.current(),
@@ -285,8 +304,10 @@ impl Client {
             server_queue: 0,
             backend_queue: 0,
             request_line: None,
+            request: None,
+            response: None,
         };
-        worker.log(&frontend.log, &record, config.httplog);
+        worker.log(&frontend.log, &record);
     }
 
     /// Ends the connection so that what was sent last arrives: a socket closed on bytes that were never read
@@ -311,6 +332,22 @@ impl Client {
         };
         let _ = self.timer.limit(drained).await;
     }
+}
+
+/// Whether the frontend's lists let the client in. They are asked once, and again when others came into force:
+/// `permitted` are those that were asked last, and said yes.
+fn is_permitted(
+    permitted: &mut Option<Arc<Access>>,
+    frontend: &FrontendSeat,
+    peer: Option<SocketAddr>,
+) -> bool {
+    let Some(access) = &frontend.shared.config.access else { return true };
+    if permitted.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, access)) {
+        return true;
+    }
+    let permits = access.permits(peer.map(|peer| peer.ip()));
+    *permitted = Some(access.clone()).filter(|_| permits);
+    permits
 }
 
 fn now_twice() -> (Instant, SystemTime) {

@@ -10,8 +10,10 @@ pub mod http;
 mod listener;
 pub mod log;
 pub mod policy;
+pub mod rules;
 mod upstream;
 
+mod admin;
 mod buffer;
 mod capacity;
 mod count;
@@ -30,4 +32,5 @@ mod report;
 pub mod scaffold;
 pub mod simulate;
 pub mod simulation;
+pub mod stats;
 mod worker;

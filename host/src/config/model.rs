@@ -1,11 +1,18 @@
 //! The configuration as the rest of the program sees it: checked, defaults filled in, and every name
 //! replaced by an index. Behind this module nothing is looked up by name.
 
+mod admin;
+mod logging;
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::rules::{Access, ListFile, RuleSet};
+pub use admin::Admin;
+pub use logging::{Capture, Captures, Field, Flags, LogLine, Logging, Piece, Sample};
 
 /// Bytes in the text of `lb.toml`, so that what is found wrong later (a policy's setting, say) can still
 /// be pointed at.
@@ -20,6 +27,8 @@ pub struct Config {
     pub frontends: Vec<Frontend>,
     /// `[backends.*]`, in the order of the file.
     pub backends: Vec<Backend>,
+    /// The files that rules name; to be read before the configuration comes into force.
+    pub lists: Vec<ListFile>,
 }
 
 /// `[global]`: what holds for the process.
@@ -35,6 +44,8 @@ pub struct Global {
     pub hard_stop_after: Option<Duration>,
     /// Whether a change of `lb.toml`, or of a policy's file that it names, is a reload.
     pub watch: bool,
+    /// The listener for those who watch.
+    pub admin: Option<Admin>,
     /// Sizes and bounds.
     pub tune: Tune,
 }
@@ -69,12 +80,16 @@ pub struct Frontend {
     pub forwardfor: Option<ForwardFor>,
     /// Where its exchanges are logged.
     pub log: Vec<LogTarget>,
-    /// Whether exchanges are logged in HAProxy's HTTP format; otherwise only the connection's ends are named.
-    pub httplog: bool,
+    /// What its lines say, and which exchanges have one.
+    pub logging: Logging,
     /// Whether a connection that carried no data goes unlogged.
     pub dontlognull: bool,
     /// Its timeouts.
     pub timeout: ClientTimeouts,
+    /// What is done to which requests, before a backend has them.
+    pub rules: Arc<RuleSet>,
+    /// Who may connect. `None`: everybody.
+    pub access: Option<Arc<Access>>,
 }
 
 /// One listening socket.
@@ -164,6 +179,8 @@ pub struct Backend {
     pub redispatch: bool,
     /// Its timeouts.
     pub timeout: ServerTimeouts,
+    /// What is done to which requests, once it has them.
+    pub rules: Arc<RuleSet>,
 }
 
 /// A policy as a backend names it.
@@ -318,8 +335,8 @@ pub struct LogTarget {
     pub level: LogLevel,
     /// The syslog tag.
     pub tag: String,
-    /// The most bytes of a line; longer ones are cut.
-    pub length: usize,
+    /// The most bytes of a line; longer ones are cut. `None`: 1,024 for text, 8,192 for JSON.
+    pub length: Option<usize>,
 }
 
 /// Where log lines go.

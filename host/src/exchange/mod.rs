@@ -18,6 +18,7 @@ mod edits;
 mod relay;
 mod request;
 mod response;
+mod ruled;
 mod story;
 mod transfer;
 mod tunnel;
@@ -49,7 +50,6 @@ pub(crate) enum Next {
 }
 
 /// What becomes of a request before it has a backend.
-#[allow(dead_code)]
 enum Admission {
     /// Its backend serves it.
     Admitted,
@@ -62,6 +62,7 @@ enum Admission {
 /// A request on its way.
 pub(crate) struct Exchange<'a> {
     worker: &'a Worker,
+    generation: &'a Generation,
     frontend: &'a FrontendSeat,
     /// The one that serves it; the frontend's default until it is admitted.
     backend: &'a BackendSeat,
@@ -95,6 +96,7 @@ impl<'a> Exchange<'a> {
         let upload = Transfer::new(client.scratch.request.framing, encoding, pending);
         Exchange {
             worker,
+            generation,
             frontend,
             backend,
             client,
@@ -107,7 +109,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Serves the request and logs it.
+    /// Serves the request, counts it and logs it.
     pub(crate) async fn run(mut self) -> Next {
         let next = match self.admit() {
             Admission::Admitted => match self.serve().await {
@@ -117,6 +119,8 @@ impl<'a> Exchange<'a> {
             Admission::Answered(answer) => self.answer(*answer).await,
             Admission::Refused(failure) => self.fail(failure).await,
         };
+        self.story.uploaded = self.upload.written;
+        self.story.count(self.frontend, self.backend);
         self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
         self.client.scratch.up = self.upload.into_spare();
         next
@@ -124,6 +128,9 @@ impl<'a> Exchange<'a> {
 
     /// Lets the request in to its backend, or says what it gets instead.
     fn admit(&mut self) -> Admission {
+        if let Some(ended) = self.obey_rules() {
+            return ended;
+        }
         self.story.admitted = true;
         self.story.has_persistence = self.backend.persistence.is_some();
         Admission::Admitted
