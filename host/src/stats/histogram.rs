@@ -32,10 +32,28 @@ impl Histogram {
     }
 }
 
-/// The bucket of a time. All bounds are compared, which vectors do at once, and nothing is to be predicted.
+/// For each number of bits that a time has, the first bucket that it may fall into. Two bounds are never within one
+/// power of two, so that one comparison settles which it is.
+const FIRST: [u8; 33] = {
+    let mut first = [0; 33];
+    let mut bits = 0;
+    while bits < 33 {
+        let least = if bits == 0 { 0 } else { 1 << (bits - 1) };
+        let mut bucket = 0;
+        while bucket < BOUNDS_US.len() && (BOUNDS_US[bucket] as u64) < least {
+            bucket += 1;
+        }
+        first[bits] = bucket as u8;
+        bits += 1;
+    }
+    first
+};
+
+/// The bucket of a time.
 fn bucket(us: u64) -> usize {
     let us = u32::try_from(us).unwrap_or(u32::MAX);
-    BOUNDS_US.iter().map(|bound| usize::from(us > *bound)).sum()
+    let first = usize::from(FIRST[(u32::BITS - us.leading_zeros()) as usize]);
+    first + usize::from(BOUNDS_US.get(first).is_some_and(|bound| us > *bound))
 }
 
 /// What was read of one histogram or of several.
