@@ -30,7 +30,11 @@ enum Command {
         config: PathBuf,
     },
     /// Run the default configuration in front of two small servers of its own, and say what to try
-    Demo,
+    Demo {
+        /// Speak TLS too, with a certificate made on the spot
+        #[arg(long)]
+        tls: bool,
+    },
     /// Look into policies
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -94,7 +98,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run { config } => commands::run(&config),
         Command::Check { config } => commands::check(&config),
-        Command::Demo => commands::demo(),
+        Command::Demo { tls } => commands::demo(tls),
         Command::Policy(command) => run_on_policy(command),
     };
     match outcome {

@@ -19,6 +19,7 @@ mod policy;
 mod read;
 mod section;
 pub mod suggest;
+pub(crate) mod tls;
 pub mod units;
 
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! The configuration as the rest of the program sees it: checked, defaults filled in, and every name
 //! replaced by an index. Behind this module nothing is looked up by name.
 
+pub mod tls;
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -75,6 +77,10 @@ pub struct Frontend {
     pub dontlognull: bool,
     /// Its timeouts.
     pub timeout: ClientTimeouts,
+    /// What browsers are told of TLS.
+    pub hsts: Option<tls::Hsts>,
+    /// Where requests that came in clear are sent.
+    pub redirect_https: Option<tls::HttpsRedirect>,
 }
 
 /// One listening socket.
@@ -84,6 +90,8 @@ pub struct Bind {
     pub address: BindAddress,
     /// Connections held at once on this listener; past it accepting pauses on it.
     pub maxconn: Option<u32>,
+    /// Whether, and how, clients come by TLS.
+    pub tls: Option<tls::BindTls>,
 }
 
 /// What a listener is bound to.
@@ -247,6 +255,8 @@ pub struct Server {
     pub check: Option<Check>,
     /// Its value for cookie persistence.
     pub cookie: Option<String>,
+    /// Whether, and how, it is spoken to by TLS.
+    pub tls: Option<tls::ServerTls>,
     /// Free pairs for policies, sorted by key.
     pub labels: Vec<(String, String)>,
 }

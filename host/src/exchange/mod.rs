@@ -18,6 +18,7 @@ mod edits;
 mod relay;
 mod request;
 mod response;
+mod secure;
 mod story;
 mod transfer;
 mod tunnel;
@@ -124,6 +125,9 @@ impl<'a> Exchange<'a> {
 
     /// Lets the request in to its backend, or says what it gets instead.
     fn admit(&mut self) -> Admission {
+        if let Some(answer) = self.secure() {
+            return Admission::Answered(Box::new(answer));
+        }
         self.story.admitted = true;
         self.story.has_persistence = self.backend.persistence.is_some();
         Admission::Admitted

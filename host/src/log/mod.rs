@@ -19,7 +19,7 @@ mod tests;
 mod worker;
 mod writer;
 
-pub use record::Record;
+pub use record::{LostConnection, Record};
 pub use target::TargetSet;
 pub use worker::WorkerLog;
 

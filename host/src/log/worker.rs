@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::date::Dates;
 use super::httplog;
 use super::queue::{BATCH_BYTES, Batch};
-use super::record::Record;
+use super::record::{LostConnection, Record};
 use super::target::{Outlet, TargetSet};
 use crate::config::model::LogLevel;
 
@@ -53,6 +53,15 @@ impl WorkerLog {
             return;
         }
         self.line(targets, LogLevel::Info);
+    }
+
+    /// Logs a connection that came to nothing, at `info` as HAProxy does.
+    pub fn connection(&mut self, targets: &TargetSet, lost: &LostConnection<'_>) {
+        if targets.takes(LogLevel::Info) {
+            self.message.clear();
+            httplog::lost(lost, &mut self.dates, &mut self.message);
+            self.line(targets, LogLevel::Info);
+        }
     }
 
     /// Logs a message of one line, which holds no control characters.

@@ -24,8 +24,9 @@ use crate::backend::Backend;
 use crate::config::model::{self, BindAddress};
 use crate::count::Count;
 use crate::listener::{ListenSocket, Listener};
-use crate::log::{Record, TargetSet, WorkerLog};
+use crate::log::{LostConnection, Record, TargetSet, WorkerLog};
 use crate::policy::{Balancer, Persistence};
+use crate::tls;
 use crate::upstream::Pool;
 
 pub(crate) use door::Doorway;
@@ -152,6 +153,10 @@ pub(crate) struct Door {
     pub(crate) frontend: usize,
     /// Its client connections, over all workers.
     pub(crate) connections: Arc<Count>,
+    /// Which of the frontend's listeners it is, from 1 on.
+    pub(crate) number: usize,
+    /// TLS with its clients.
+    pub(crate) tls: Option<tls::Listener>,
 }
 
 /// A worker, for those on its thread.
@@ -183,6 +188,16 @@ impl Worker {
         let mut log = self.log.borrow_mut();
         let pending = log.is_pending();
         log.exchange(targets, record, httplog);
+        if !pending && log.is_pending() {
+            self.log_pending.notify_one();
+        }
+    }
+
+    /// Logs a connection that came to nothing.
+    pub(crate) fn log_connection(&self, targets: &TargetSet, lost: &LostConnection<'_>) {
+        let mut log = self.log.borrow_mut();
+        let pending = log.is_pending();
+        log.connection(targets, lost);
         if !pending && log.is_pending() {
             self.log_pending.notify_one();
         }
@@ -269,6 +284,7 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
             }
             (None, None) => continue,
         };
+        doorway.secure(door.number, door.tls);
         open.insert(door.address, doorway);
     }
     for (_, gone) in std::mem::replace(doors, open) {

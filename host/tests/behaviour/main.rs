@@ -24,5 +24,7 @@ mod reloading;
 mod smuggling;
 mod sockets;
 mod timeouts;
+mod tls;
+mod tls_servers;
 mod tunnels;
 mod watching;

@@ -6,6 +6,7 @@
 mod global;
 mod proxy;
 mod server;
+mod tls;
 
 /// A kind of section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,9 @@ pub struct Key {
 
 /// Every key, table by table.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, proxy::BACKEND, server::KEYS].into_iter().flatten()
+    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, proxy::BACKEND, server::KEYS, tls::KEYS]
+        .into_iter()
+        .flatten()
 }
 
 /// The keys of a section.
