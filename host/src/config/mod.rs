@@ -5,6 +5,7 @@
 //! that one run shows all of it. Nothing here touches the network, resolves a host name or loads a policy.
 
 mod address;
+mod admin;
 mod backend;
 pub mod diagnostics;
 mod file;
@@ -13,7 +14,9 @@ mod frontend;
 mod http_check;
 pub mod keys;
 mod layer;
+mod log_format;
 mod log_target;
+mod logging;
 pub mod model;
 mod policy;
 mod read;

@@ -1,6 +1,8 @@
 //! The configuration as the rest of the program sees it: checked, defaults filled in, and every name
 //! replaced by an index. Behind this module nothing is looked up by name.
 
+mod admin;
+mod logging;
 pub mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +10,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use admin::Admin;
+pub use logging::{Capture, Captures, Field, Flags, LogLine, Logging, Piece, Sample};
 
 /// Bytes in the text of `lb.toml`, so that what is found wrong later (a policy's setting, say) can still
 /// be pointed at.
@@ -37,6 +42,8 @@ pub struct Global {
     pub hard_stop_after: Option<Duration>,
     /// Whether a change of `lb.toml`, or of a policy's file that it names, is a reload.
     pub watch: bool,
+    /// The listener for those who watch.
+    pub admin: Option<Admin>,
     /// Sizes and bounds.
     pub tune: Tune,
 }
@@ -71,8 +78,8 @@ pub struct Frontend {
     pub forwardfor: Option<ForwardFor>,
     /// Where its exchanges are logged.
     pub log: Vec<LogTarget>,
-    /// Whether exchanges are logged in HAProxy's HTTP format; otherwise only the connection's ends are named.
-    pub httplog: bool,
+    /// What its lines say, and which exchanges have one.
+    pub logging: Logging,
     /// Whether a connection that carried no data goes unlogged.
     pub dontlognull: bool,
     /// Its timeouts.
@@ -328,8 +335,8 @@ pub struct LogTarget {
     pub level: LogLevel,
     /// The syslog tag.
     pub tag: String,
-    /// The most bytes of a line; longer ones are cut.
-    pub length: usize,
+    /// The most bytes of a line; longer ones are cut. `None`: 1,024 for text, 8,192 for JSON.
+    pub length: Option<usize>,
 }
 
 /// Where log lines go.

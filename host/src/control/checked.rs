@@ -58,7 +58,7 @@ pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checke
             }),
         }
     }
-    let Preparation { prepared: tls, problems } = Prepared::new(&loaded.config);
+    let Preparation { prepared: tls, problems } = Prepared::of(&loaded.config);
     for problem in problems {
         match problem.severity {
             Severity::Error => diagnostics.push(problem),

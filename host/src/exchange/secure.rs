@@ -126,8 +126,8 @@ mod tests {
         assert_eq!(to("a.example:8080", "/", other), some("https://a.example:8443/"));
         assert_eq!(to("[::1]:80", "/", plain), some("https://[::1]/"));
         assert_eq!(to("[::1]", "/", other), some("https://[::1]:8443/"));
-        assert_eq!(to("ignored", "http://b.example:80/p?q", plain), some("https://b.example/p?q"));
-        assert_eq!(to("ignored", "http://b.example", plain), some("https://b.example/"));
+        assert_eq!(to("b.example:80", "http://b.example:80/p?q", plain), some("https://b.example/p?q"));
+        assert_eq!(to("b.example", "http://b.example", plain), some("https://b.example/"));
         assert_eq!(location("GET / HTTP/1.0\r\n\r\n", plain), None);
     }
 

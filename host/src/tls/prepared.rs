@@ -32,7 +32,7 @@ pub(crate) struct Preparation {
 
 impl Prepared {
     /// Reads the files and sets everything up.
-    pub(crate) fn new(config: &Config) -> Preparation {
+    pub(crate) fn of(config: &Config) -> Preparation {
         let mut desk = Desk::default();
         for frontend in &config.frontends {
             desk.frontend(frontend);

@@ -15,6 +15,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use slab::Slab;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::LocalSet;
@@ -24,8 +25,9 @@ use crate::backend::Backend;
 use crate::config::model::{self, BindAddress};
 use crate::count::Count;
 use crate::listener::{ListenSocket, Listener};
-use crate::log::{LostConnection, Record, TargetSet, WorkerLog};
+use crate::log::{ExchangeLog, LostConnection, Record, WorkerLog};
 use crate::policy::{Balancer, Persistence};
+use crate::stats::tally::{BackendTallies, FrontendTally};
 use crate::tls;
 use crate::upstream::Pool;
 
@@ -58,7 +60,9 @@ pub(crate) struct Frontend {
 pub(crate) struct FrontendSeat {
     pub(crate) shared: Arc<Frontend>,
     /// Where its exchanges are logged.
-    pub(crate) log: TargetSet,
+    pub(crate) log: ExchangeLog,
+    /// What this worker counts of it.
+    pub(crate) tally: Arc<FrontendTally>,
 }
 
 /// A backend on a worker.
@@ -68,6 +72,8 @@ pub(crate) struct BackendSeat {
     pub(crate) persistence: Option<RefCell<Persistence>>,
     /// Idle connections, by server.
     pub(crate) pools: Vec<RefCell<Pool>>,
+    /// What this worker counts of it.
+    pub(crate) tallies: BackendTallies,
 }
 
 /// Counts a request at its backend for as long as this lives.
@@ -143,6 +149,7 @@ pub(crate) struct BackendPlan {
     pub(crate) shared: Arc<Backend>,
     pub(crate) balancer: Balancer,
     pub(crate) persistence: Option<Persistence>,
+    pub(crate) tallies: BackendTallies,
 }
 
 /// A listening address for one worker.
@@ -184,20 +191,20 @@ impl Worker {
     }
 
     /// Logs an exchange.
-    pub(crate) fn log(&self, targets: &TargetSet, record: &Record<'_>, httplog: bool) {
+    pub(crate) fn log(&self, to: &ExchangeLog, record: &Record<'_>) {
         let mut log = self.log.borrow_mut();
         let pending = log.is_pending();
-        log.exchange(targets, record, httplog);
+        log.exchange(to, record);
         if !pending && log.is_pending() {
             self.log_pending.notify_one();
         }
     }
 
     /// Logs a connection that came to nothing.
-    pub(crate) fn log_connection(&self, targets: &TargetSet, lost: &LostConnection<'_>) {
+    pub(crate) fn log_connection(&self, to: &ExchangeLog, lost: &LostConnection<'_>) {
         let mut log = self.log.borrow_mut();
         let pending = log.is_pending();
-        log.connection(targets, lost);
+        log.connection(to, lost);
         if !pending && log.is_pending() {
             self.log_pending.notify_one();
         }
@@ -210,13 +217,22 @@ impl Worker {
     }
 }
 
+/// A worker's runtime, which whoever makes the worker's thread may want to look at.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
 /// Runs a worker on this thread until it is told to end.
-pub(crate) fn run(process: Arc<Process>, tune: Tune, log: WorkerLog, commands: UnboundedReceiver<Command>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return tracing::error!(%error, "a worker cannot start"),
-    };
+pub(crate) fn run(
+    process: Arc<Process>,
+    tune: Tune,
+    log: WorkerLog,
+    runtime: Runtime,
+    commands: UnboundedReceiver<Command>,
+) {
     let worker = Rc::new(Worker {
         process,
         tune,
@@ -295,6 +311,7 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
         shared: backend.shared,
         balancer: RefCell::new(backend.balancer),
         persistence: backend.persistence.map(RefCell::new),
+        tallies: backend.tallies,
     });
     let generation = Generation { frontends: plan.frontends, backends: backends.collect() };
     let old = worker.generation.replace(Rc::new(generation));

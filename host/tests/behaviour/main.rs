@@ -8,6 +8,7 @@ mod kit;
 
 mod balancing;
 mod bodies;
+mod central_logs;
 mod choices;
 mod command_line;
 mod cookies;
@@ -18,6 +19,7 @@ mod health;
 mod http;
 mod limits;
 mod logs;
+mod metrics;
 mod policies;
 mod policy_commands;
 mod reloading;
