@@ -64,6 +64,8 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         timeout: timeout.of_client(),
         hsts: proxy.hsts.and_then(Switch::on),
         redirect_https: proxy.redirect_https.and_then(Switch::on),
+        rules: Default::default(),
+        access: None,
     };
     Named { binds, default_backend: proxy.default_backend, frontend }
 }

@@ -18,6 +18,7 @@ mod edits;
 mod relay;
 mod request;
 mod response;
+mod ruled;
 mod secure;
 mod story;
 mod transfer;
@@ -50,7 +51,6 @@ pub(crate) enum Next {
 }
 
 /// What becomes of a request before it has a backend.
-#[allow(dead_code)]
 enum Admission {
     /// Its backend serves it.
     Admitted,
@@ -63,6 +63,7 @@ enum Admission {
 /// A request on its way.
 pub(crate) struct Exchange<'a> {
     worker: &'a Worker,
+    generation: &'a Generation,
     frontend: &'a FrontendSeat,
     /// The one that serves it; the frontend's default until it is admitted.
     backend: &'a BackendSeat,
@@ -96,6 +97,7 @@ impl<'a> Exchange<'a> {
         let upload = Transfer::new(client.scratch.request.framing, encoding, pending);
         Exchange {
             worker,
+            generation,
             frontend,
             backend,
             client,
@@ -129,6 +131,9 @@ impl<'a> Exchange<'a> {
     fn admit(&mut self) -> Admission {
         if let Some(answer) = self.secure() {
             return Admission::Answered(Box::new(answer));
+        }
+        if let Some(ended) = self.obey_rules() {
+            return ended;
         }
         self.story.admitted = true;
         self.story.has_persistence = self.backend.persistence.is_some();

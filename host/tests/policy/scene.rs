@@ -68,6 +68,7 @@ pub(crate) fn backend(servers: usize) -> model::Backend {
         retries: 3,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
+        rules: Default::default(),
     }
 }
 
