@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::{Duration, SystemTime};
 
@@ -18,8 +19,11 @@ use crate::http::head;
 use crate::http::parse;
 use crate::log::record::Record;
 use crate::scratch::Scratch;
+use crate::stats::ending;
+use crate::stats::tally::Finished;
 use crate::stream::Stream;
 use crate::timer::Timer;
+use crate::tls::TlsSession;
 use crate::worker::{Doorway, FrontendSeat, Worker};
 
 /// Up to here a head that is not whole is looked at with each byte that comes, so that what can be no
@@ -38,6 +42,8 @@ pub(crate) struct Client {
     pub(crate) stream: Stream,
     /// The client's address; `None` on a Unix socket.
     pub(crate) peer: Option<SocketAddr>,
+    /// What its handshake settled, where it came by TLS.
+    pub(crate) tls: Option<Arc<TlsSession>>,
     /// What has come from the client and has not been used.
     pub(crate) buffer: Buffer,
     /// The one deadline that counts at the time.
@@ -73,10 +79,17 @@ pub(crate) async fn serve(
     doorway: Rc<Doorway>,
     stream: Stream,
     peer: Option<SocketAddr>,
+    tls: Option<Arc<TlsSession>>,
 ) {
     let accepted = (Instant::now(), SystemTime::now());
-    let mut client =
-        Client { stream, peer, buffer: Buffer::none(), timer: Timer::default(), scratch: Scratch::none() };
+    let mut client = Client {
+        stream,
+        peer,
+        tls,
+        buffer: Buffer::none(),
+        timer: Timer::default(),
+        scratch: Scratch::none(),
+    };
     let mut first = true;
     loop {
         let generation = worker.generation();
@@ -93,8 +106,7 @@ pub(crate) async fn serve(
         };
         match arrival {
             Arrival::Head(came) => {
-                let backend = &generation.backends[frontend.shared.config.default_backend];
-                let next = Exchange::new(&worker, frontend, backend, &mut client, came).run().await;
+                let next = Exchange::new(&worker, &generation, frontend, &mut client, came).run().await;
                 if next == Next::Close {
                     break;
                 }
@@ -249,13 +261,20 @@ impl Client {
         if silent && config.dontlognull {
             return;
         }
+        frontend.tally.finish(&Finished {
+            status: outcome.status,
+            ending: ending::of(outcome.cause, outcome.phase, outcome.status),
+            bytes_in: 0,
+            bytes_out: bytes,
+            total: began.elapsed(),
+        });
         let record = Record {
             client: self.peer,
             // Only the plain format names it, and finding it out is a system call.
             local: if config.httplog { None } else { self.stream.local() },
             accepted,
             frontend: &config.name,
-            tls: false,
+            tls: self.tls.is_some(),
             backend: &config.name,
             server: None,
             request_ms: -1,

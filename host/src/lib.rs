@@ -12,12 +12,14 @@ pub mod log;
 pub mod policy;
 mod upstream;
 
+mod admin;
 mod buffer;
 mod count;
 mod scratch;
 mod splice;
 mod stream;
 mod timer;
+mod tls;
 
 pub mod commands;
 mod control;
@@ -28,4 +30,5 @@ mod report;
 pub mod scaffold;
 pub mod simulate;
 pub mod simulation;
+pub mod stats;
 mod worker;

@@ -1,5 +1,7 @@
-//! A byte stream to a client or a server, whatever carries it.
+//! A byte stream to a client or a server, whatever carries it: a socket, or a [`Carrier`] that makes one of something
+//! else.
 
+use std::fmt::Debug;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -13,6 +15,32 @@ use tokio::net::{TcpStream, UnixStream, tcp, unix};
 use crate::buffer::Buffer;
 use crate::splice::Pipe;
 
+/// A byte stream that is no socket: TLS on one, or a stream of HTTP/2. Both sides are used at once, so that it hides its
+/// state behind `&self`.
+#[allow(dead_code)]
+pub(crate) trait Carrier: Debug {
+    /// Ready when there is something to read, or the end, as far as is known; else the task is woken when there is.
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// Reads what there is; nothing at the end.
+    fn poll_read(&self, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
+
+    /// Takes as much as goes. What it has taken may wait in it for a [`Carrier::poll_flush`].
+    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Sends on what it has taken.
+    fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Sends on what it has taken, and says that nothing more will come.
+    fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// The address on this side, where it has one.
+    fn local(&self) -> Option<SocketAddr>;
+
+    /// Makes dropping it tell the peer that what it got is not whole.
+    fn reset_on_close(&self);
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -20,6 +48,9 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     /// Over a Unix socket.
     Unix(UnixStream),
+    /// Over something that is no socket.
+    #[allow(dead_code)]
+    Carried(Box<dyn Carrier>),
 }
 
 /// A connection's incoming side.
@@ -29,6 +60,8 @@ pub(crate) enum Reader<'a> {
     Tcp(tcp::ReadHalf<'a>),
     /// Over a Unix socket.
     Unix(unix::ReadHalf<'a>),
+    /// Over something that is no socket.
+    Carried(&'a dyn Carrier),
 }
 
 /// A connection's outgoing side.
@@ -38,6 +71,8 @@ pub(crate) enum Writer<'a> {
     Tcp(tcp::WriteHalf<'a>),
     /// Over a Unix socket.
     Unix(unix::WriteHalf<'a>),
+    /// Over something that is no socket.
+    Carried(&'a dyn Carrier),
 }
 
 impl Stream {
@@ -52,6 +87,7 @@ impl Stream {
                 let (reader, writer) = stream.split();
                 (Reader::Unix(reader), Writer::Unix(writer))
             }
+            Stream::Carried(carrier) => (Reader::Carried(&**carrier), Writer::Carried(&**carrier)),
         }
     }
 
@@ -60,20 +96,21 @@ impl Stream {
         std::future::poll_fn(|context| self.split().0.poll_read(context, buffer)).await
     }
 
-    /// Writes all of it.
+    /// Writes all of it, and sends it on.
     pub(crate) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let count = std::future::poll_fn(|context| self.split().1.poll_write(context, bytes)).await?;
             bytes = &bytes[count..];
         }
-        Ok(())
+        std::future::poll_fn(|context| self.split().1.poll_flush(context)).await
     }
 
-    /// The address on this side; `None` for a Unix socket.
+    /// The address on this side; `None` where there is none, as for a Unix socket.
     pub(crate) fn local(&self) -> Option<SocketAddr> {
         match self {
             Stream::Tcp(stream) => stream.local_addr().ok(),
             Stream::Unix(_) => None,
+            Stream::Carried(carrier) => carrier.local(),
         }
     }
 
@@ -83,10 +120,12 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.poll_read_ready(context).is_ready(),
             Stream::Unix(stream) => stream.poll_read_ready(context).is_ready(),
+            Stream::Carried(carrier) => carrier.poll_read_ready(context).is_ready(),
         }
     }
 
-    /// Whether nothing has arrived that has not been read, not even the end, by asking the system.
+    /// Whether nothing has arrived that has not been read, not even the end, by asking the system. Always so for what
+    /// is no socket: nothing passes there unseen.
     pub(crate) fn is_drained(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = match self {
@@ -96,25 +135,36 @@ impl Stream {
             Stream::Unix(stream) => {
                 stream.try_io(Interest::READABLE, || socket2::SockRef::from(stream).peek(&mut byte))
             }
+            Stream::Carried(_) => return true,
         };
         is_would_block(&peeked)
     }
 
     /// Makes closing send a reset at once, so that the peer learns that the answer is not whole.
     pub(crate) fn reset_on_close(&self) {
-        if let Stream::Tcp(stream) = self {
+        match self {
             // Where it fails, the peer sees an ordinary end: nothing better can be done.
-            let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+            Stream::Tcp(stream) => {
+                let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+            }
+            Stream::Unix(_) => {}
+            Stream::Carried(carrier) => carrier.reset_on_close(),
         }
     }
 }
 
 impl Reader<'_> {
+    /// Whether the system can move bytes out of it by itself.
+    pub(crate) fn is_socket(&self) -> bool {
+        !matches!(self, Reader::Carried(_))
+    }
+
     /// Whether there is something to read, as far as the runtime knows; else wakes the task when there is.
     pub(crate) fn is_ready(&self, context: &mut Context<'_>) -> bool {
         match self {
             Reader::Tcp(half) => half.as_ref().poll_read_ready(context).is_ready(),
             Reader::Unix(half) => half.as_ref().poll_read_ready(context).is_ready(),
+            Reader::Carried(carrier) => carrier.poll_read_ready(context).is_ready(),
         }
     }
 
@@ -128,6 +178,7 @@ impl Reader<'_> {
         let read = match self {
             Reader::Tcp(stream) => Pin::new(stream).poll_read(context, &mut space),
             Reader::Unix(stream) => Pin::new(stream).poll_read(context, &mut space),
+            Reader::Carried(carrier) => carrier.poll_read(context, &mut space),
         };
         ready!(read)?;
         let count = space.filled().len();
@@ -154,6 +205,7 @@ impl Reader<'_> {
                     ready!(stream.poll_read_ready(context))?;
                     stream.try_io(Interest::READABLE, || pipe.fill(stream.as_fd(), at_most))
                 }
+                Reader::Carried(_) => Err(io::ErrorKind::InvalidInput.into()),
             };
             if !is_would_block(&moved) {
                 return Poll::Ready(moved);
@@ -163,6 +215,11 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
+    /// Whether the system can move bytes into it by itself.
+    pub(crate) fn is_socket(&self) -> bool {
+        !matches!(self, Writer::Carried(_))
+    }
+
     /// Moves as much as goes out of the pipe, which must hold something.
     pub(crate) fn poll_splice(
         &mut self,
@@ -181,6 +238,7 @@ impl Writer<'_> {
                     ready!(stream.poll_write_ready(context))?;
                     stream.try_io(Interest::WRITABLE, || pipe.drain(stream.as_fd()))
                 }
+                Writer::Carried(_) => Err(io::ErrorKind::InvalidInput.into()),
             };
             if !is_would_block(&moved) {
                 return Poll::Ready(moved);
@@ -193,10 +251,19 @@ impl Writer<'_> {
         let written = match self {
             Writer::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Writer::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Writer::Carried(carrier) => carrier.poll_write(context, bytes),
         };
         match ready!(written)? {
             0 if !bytes.is_empty() => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             count => Poll::Ready(Ok(count)),
+        }
+    }
+
+    /// Sends on what was written, where it waits for that; sockets do so by themselves.
+    pub(crate) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Writer::Tcp(_) | Writer::Unix(_) => Poll::Ready(Ok(())),
+            Writer::Carried(carrier) => carrier.poll_flush(context),
         }
     }
 
@@ -205,6 +272,7 @@ impl Writer<'_> {
         match self {
             Writer::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Writer::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Writer::Carried(carrier) => carrier.poll_shutdown(context),
         }
     }
 }

@@ -12,7 +12,9 @@
 //! Everything runs on the client connection's own task: no channel, no second task, no lock. Whatever goes
 //! wrong becomes a [`Failure`], and in one place an answer.
 
+mod answer;
 mod attempt;
+mod edits;
 mod relay;
 mod request;
 mod response;
@@ -31,7 +33,9 @@ use crate::http::body::Encoding;
 use crate::http::cookies;
 use crate::http::head::{Framing, Known, Version};
 use crate::policy::{Affinity, Key, Standing, Verdict};
-use crate::worker::{BackendSeat, FrontendSeat, Worker};
+use crate::worker::{BackendSeat, FrontendSeat, Generation, Worker};
+use answer::Answer;
+use edits::Edits;
 use story::Story;
 use transfer::Transfer;
 
@@ -44,12 +48,26 @@ pub(crate) enum Next {
     Close,
 }
 
+/// What becomes of a request before it has a backend.
+#[allow(dead_code)]
+enum Admission {
+    /// Its backend serves it.
+    Admitted,
+    /// It is answered here.
+    Answered(Box<Answer>),
+    /// It gets a failure's answer.
+    Refused(Failure),
+}
+
 /// A request on its way.
 pub(crate) struct Exchange<'a> {
     worker: &'a Worker,
     frontend: &'a FrontendSeat,
+    /// The one that serves it; the frontend's default until it is admitted.
     backend: &'a BackendSeat,
     client: &'a mut Client,
+    /// What the heads are to be changed in, beside what persistence wants.
+    edits: Edits,
     /// The request: its head as the server gets it, then its body.
     upload: Transfer,
     affinity: Affinity,
@@ -64,13 +82,13 @@ impl<'a> Exchange<'a> {
     /// The exchange of the request whose head the client's side holds.
     pub(crate) fn new(
         worker: &'a Worker,
+        generation: &'a Generation,
         frontend: &'a FrontendSeat,
-        backend: &'a BackendSeat,
         client: &'a mut Client,
         came: Came,
     ) -> Exchange<'a> {
-        let mut story = Story::new(came);
-        story.has_persistence = backend.persistence.is_some();
+        let story = Story::new(came);
+        let backend = &generation.backends[frontend.shared.config.default_backend];
         let time_ms = since_1970_ms(came.first_byte_at);
         let pending = std::mem::take(&mut client.scratch.up);
         let encoding = encoding(client.scratch.request.framing);
@@ -80,6 +98,7 @@ impl<'a> Exchange<'a> {
             frontend,
             backend,
             client,
+            edits: Edits::default(),
             upload,
             affinity: Affinity::default(),
             key_number: 0,
@@ -88,15 +107,27 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Serves the request and logs it.
+    /// Serves the request, counts it and logs it.
     pub(crate) async fn run(mut self) -> Next {
-        let next = match self.serve().await {
-            Ok(next) => next,
-            Err(failure) => self.fail(failure).await,
+        let next = match self.admit() {
+            Admission::Admitted => match self.serve().await {
+                Ok(next) => next,
+                Err(failure) => self.fail(failure).await,
+            },
+            Admission::Answered(answer) => self.answer(*answer).await,
+            Admission::Refused(failure) => self.fail(failure).await,
         };
+        self.story.count(self.frontend, self.backend, self.upload.written);
         self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
         self.client.scratch.up = self.upload.into_spare();
         next
+    }
+
+    /// Lets the request in to its backend, or says what it gets instead.
+    fn admit(&mut self) -> Admission {
+        self.story.admitted = true;
+        self.story.has_persistence = self.backend.persistence.is_some();
+        Admission::Admitted
     }
 
     async fn serve(&mut self) -> Result<Next, Failure> {
@@ -154,6 +185,7 @@ impl<'a> Exchange<'a> {
                 self.backend.shared.config.forwardfor.as_ref(),
             ],
             client: self.client.peer.map(|peer| peer.ip()),
+            edits: &self.edits,
         };
         request::write(&self.client.scratch.request, &changes, self.upload.pending_mut());
         self.upload.gather(&mut self.client.buffer).map_err(|_| Failure::BadRequest)?;
@@ -173,18 +205,43 @@ impl<'a> Exchange<'a> {
         }
         let Some(status) = outcome.status else { return Next::Close };
         let whole = self.upload.is_read() && failure != Failure::BadRequest;
-        let keep = whole && self.client.scratch.request.keep_alive && !self.worker.is_draining();
-        self.story.status = Some(status);
-        let connection = match (keep, self.client.scratch.request.version) {
+        let connection = self.connection_after(whole);
+        let answer = Page::of(status).response(connection, self.client.scratch.request.method() == b"HEAD");
+        self.send_own(status, answer, connection).await
+    }
+
+    /// Answers in a server's place.
+    async fn answer(&mut self, answer: Answer) -> Next {
+        let [cause, phase] = answer.termination;
+        self.story.ended_by(cause, phase);
+        if let Some(delay) = answer.delay {
+            tokio::time::sleep(delay).await;
+        }
+        // A body that comes with the request, and is small, is here already: the connection can stay then.
+        let whole = self.upload.gather(&mut self.client.buffer).is_ok() && self.upload.is_read();
+        let connection = self.connection_after(whole);
+        let bytes = answer.response(connection, self.client.scratch.request.method() == b"HEAD");
+        self.send_own(answer.status, &bytes, connection).await
+    }
+
+    /// What becomes of the client's connection behind an answer of our own; `whole` says whether the request has been
+    /// read to its end.
+    fn connection_after(&self, whole: bool) -> Connection {
+        let request = &self.client.scratch.request;
+        match (whole && request.keep_alive && !self.worker.is_draining(), request.version) {
             (false, _) => Connection::Close,
             (true, Version::Http10) => Connection::KeepAlive,
             (true, Version::Http11) => Connection::Keep,
-        };
-        let answer = Page::of(status).response(connection, self.client.scratch.request.method() == b"HEAD");
+        }
+    }
+
+    /// Sends an answer of our own.
+    async fn send_own(&mut self, status: u16, answer: &[u8], connection: Connection) -> Next {
+        self.story.status = Some(status);
         self.story.bytes += answer.len() as u64;
         self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
         let sent = self.client.timer.limit(self.client.stream.write_all(answer)).await;
-        if keep && matches!(sent, Ok(Ok(()))) { Next::Keep } else { Next::Close }
+        if connection != Connection::Close && matches!(sent, Ok(Ok(()))) { Next::Keep } else { Next::Close }
     }
 
     /// What the log says of the cookie once the request had to leave its server.

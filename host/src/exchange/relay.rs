@@ -13,7 +13,7 @@ use crate::connection::Client;
 use crate::failure::Failure;
 use crate::http::body::Encoding;
 use crate::http::head::{Framing, Version};
-use crate::policy::{Amendment, HeaderEdit, KeyEdit, Reply, Standing};
+use crate::policy::{Amendment, HeaderEdit, Key, KeyEdit, Reply, Standing};
 use crate::stream::Stream;
 
 impl Exchange<'_> {
@@ -69,7 +69,7 @@ impl Exchange<'_> {
     fn key_fate_and_head(&mut self, server: u32, shape: &Shape, out: &mut Vec<u8>) {
         let (request, response) = (&self.client.scratch.request, &self.client.scratch.response);
         let Some(persistence) = &self.backend.persistence else {
-            return response::write(response, request.version, shape, None, out);
+            return response::write(response, request.version, shape, None, &self.edits.response, out);
         };
         let mut persistence = persistence.borrow_mut();
         let sent = response::sent_key(response, persistence.key());
@@ -83,7 +83,8 @@ impl Exchange<'_> {
         };
         let amendment = persistence.respond(request, response, reply);
         self.story.key_fate = key_fate(&amendment, self.affinity.standing, sent.is_some());
-        response::write(response, request.version, shape, Some((persistence.key(), &amendment)), out);
+        let amendment: Option<(&Key, &Amendment)> = Some((persistence.key(), &amendment));
+        response::write(response, request.version, shape, amendment, &self.edits.response, out);
     }
 
     /// Moves both bodies to their ends.

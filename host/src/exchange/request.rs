@@ -1,8 +1,9 @@
 //! The request as the server gets it: the client's head, less what ends at this hop, with the edits of
-//! persistence and the client's address.
+//! persistence and rules, and the client's address.
 
 use std::net::IpAddr;
 
+use super::edits::{self, Edits};
 use crate::config::model::{ForwardFor, Network};
 use crate::http::cookies;
 use crate::http::head::{Known, RequestHead, Version};
@@ -18,6 +19,8 @@ pub(super) struct Changes<'a> {
     pub(super) forwardfor: [Option<&'a ForwardFor>; 2],
     /// The client's address; `None` on a Unix socket.
     pub(super) client: Option<IpAddr>,
+    /// What rules change.
+    pub(super) edits: &'a Edits,
 }
 
 /// Writes the head for the server.
@@ -25,11 +28,13 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
     let key = changes.key.filter(|(_, edit, _)| **edit != KeyEdit::Keep);
     // Keys of the name that stand before the one at hand.
     let mut before = 0;
+    let target = changes.edits.target.as_deref().unwrap_or(head.target());
+    let edits = &changes.edits.request[..];
     out.extend_from_slice(head.method());
     out.push(b' ');
     match key {
-        Some((Key::Query(name), edit, _)) => write_query(head.target(), name.as_bytes(), edit, out),
-        _ => out.extend_from_slice(head.target()),
+        Some((Key::Query(name), edit, _)) => write_query(target, name.as_bytes(), edit, out),
+        _ => out.extend_from_slice(target),
     }
     out.extend_from_slice(if head.version == Version::Http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
     for (name, value, known) in head.lines().iter() {
@@ -48,6 +53,7 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
                 }
             }
             _ if head.nominates && head.lines().nominated(name, known) => {}
+            _ if edits::drops(edits, name) => {}
             Known::Cookie => match key {
                 Some((Key::Cookie(cookie), edit, number)) => {
                     write_cookies(value, cookie.as_bytes(), edit, number, &mut before, out);
@@ -68,6 +74,7 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
             },
         }
     }
+    edits::write_added(edits, out);
     if let Some(client) = changes.client {
         write_forwardfor(head, changes.forwardfor, client, out);
     }
@@ -225,7 +232,12 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const PLAIN: Changes<'static> = Changes { key: None, forwardfor: [None; 2], client: None };
+    const PLAIN: Changes<'static> = Changes {
+        key: None,
+        forwardfor: [None; 2],
+        client: None,
+        edits: &Edits { request: Vec::new(), response: Vec::new(), target: None },
+    };
 
     fn with_cookie(line: &str, edit: KeyEdit) -> String {
         let key = Key::Cookie("SERVER".into());
@@ -333,6 +345,21 @@ mod tests {
         assert_eq!(lines(&backend, "10.0.0.1"), "\r\n");
         assert_eq!(lines(&backend, "10.0.0.2"), "\r\n");
         assert_eq!(lines(&ForwardFor { if_none: true, ..backend }, "10.0.0.3"), "\r\n");
+    }
+
+    #[test]
+    fn rules_change_the_target_and_the_lines() {
+        let edits = Edits {
+            request: vec![
+                edits::LineEdit::Set("x-a".into(), b"new".to_vec()),
+                edits::LineEdit::Remove("x-b".into()),
+            ],
+            target: Some(b"/inner?q=1".to_vec()),
+            ..Edits::default()
+        };
+        let text =
+            written("GET /outer HTTP/1.1\r\nX-A: old\r\nX-B: 1\r\n\r\n", &Changes { edits: &edits, ..PLAIN });
+        assert_eq!(text, "GET /inner?q=1 HTTP/1.1\r\nx-a: new\r\n\r\n");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The response as the client gets it: the server's head, less what ends at this hop, with the amendment of
 //! persistence.
 
+use super::edits::{self, LineEdit};
 use super::request::{write_line, write_upgrade};
 use crate::http::head::{Framing, Known, RequestHead, ResponseHead, Version};
 use crate::http::parse::tokens;
@@ -22,6 +23,7 @@ pub(super) fn write(
     client: Version,
     shape: &Shape,
     amendment: Option<(&Key, &Amendment)>,
+    edits: &[LineEdit],
     out: &mut Vec<u8>,
 ) {
     write_status(head, out);
@@ -41,6 +43,7 @@ pub(super) fn write(
             }
             Known::TransferEncoding if no_body || shape.dechunk => {}
             _ if head.nominates && known != Known::Upgrade && head.lines().nominated(name, known) => {}
+            _ if edits::drops(edits, name) => {}
             _ => match amendment {
                 Some((key, amendment)) => {
                     edited |= write_amended(name, value, known, edited, key, amendment, out)
@@ -54,6 +57,7 @@ pub(super) fn write(
             write_line(name.as_bytes(), value.as_bytes(), out);
         }
     }
+    edits::write_added(edits, out);
     match (shape.keep_alive, head.version) {
         (true, Version::Http10) => out.extend_from_slice(b"connection: keep-alive\r\n"),
         (true, Version::Http11) if client == Version::Http10 => {
@@ -206,8 +210,19 @@ mod tests {
 
     fn written(text: &str, shape: &Shape, amendment: Option<(&Key, &Amendment)>) -> String {
         let mut out = Vec::new();
-        write(&head(text), Version::Http11, shape, amendment, &mut out);
+        write(&head(text), Version::Http11, shape, amendment, &[], &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn rules_have_the_last_word_on_the_lines() {
+        let mut out = Vec::new();
+        let edits = [LineEdit::Set("server".into(), b"lb".to_vec()), LineEdit::Remove("x-b".into())];
+        let shape = Shape { dechunk: false, keep_alive: true, switching: false };
+        let text = "HTTP/1.1 204 No Content\r\nServer: x\r\nX-B: 1\r\nX-C: 2\r\n\r\n";
+        write(&head(text), Version::Http11, &shape, None, &edits, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "HTTP/1.1 204 No Content\r\nx-c: 2\r\nserver: lb\r\n\r\n");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use crate::config::model::LogLevel;
 use crate::connection::{Came, Client};
 use crate::log::record::Record;
 use crate::policy::Standing;
+use crate::stats::ending;
+use crate::stats::tally::{Finished, Served};
 use crate::worker::{BackendSeat, FrontendSeat, Worker};
 
 /// The story of an exchange so far.
@@ -29,6 +31,8 @@ pub(super) struct Story {
     pub(super) bytes: u64,
     cause: u8,
     phase: u8,
+    /// Whether a backend has the request: no rule and no limit ended it before.
+    pub(super) admitted: bool,
     pub(super) has_persistence: bool,
     /// What became of the key in the response.
     pub(super) key_fate: u8,
@@ -56,6 +60,7 @@ impl Story {
             bytes: 0,
             cause: b'-',
             phase: b'-',
+            admitted: false,
             has_persistence: false,
             key_fate: b'N',
             retries: 0,
@@ -79,6 +84,33 @@ impl Story {
         self.forgotten = true;
     }
 
+    /// Counts the exchange: the one place where that is done. `sent` are the bytes that went to servers.
+    pub(super) fn count(&mut self, frontend: &FrontendSeat, backend: &BackendSeat, sent: u64) {
+        let ended = *self.ended.get_or_insert_with(Instant::now);
+        let since = |from: Option<Instant>, to: Option<Instant>| Some(to?.saturating_duration_since(from?));
+        let finished = Finished {
+            status: self.status,
+            ending: ending::of(self.cause, self.phase, self.status),
+            bytes_in: sent,
+            bytes_out: self.bytes,
+            total: ended.saturating_duration_since(self.came.first_byte),
+        };
+        frontend.tally.finish(&finished);
+        if self.forgotten || !self.admitted {
+            return;
+        }
+        let served = Served {
+            queue: since(Some(self.came.head), self.assigned),
+            connect: since(self.assigned, self.connected),
+            response: since(self.connected, self.responded),
+            server_requests: self.server_connections,
+            server_queue: self.server_queue,
+            backend_queue: self.backend_queue,
+            backend_requests: backend.shared.requests.load(Relaxed),
+        };
+        backend.tallies.finish(self.server, &finished, &served);
+    }
+
     /// Writes the log line.
     pub(super) fn log(
         &self,
@@ -99,7 +131,9 @@ impl Story {
         let known = !self.forgotten;
         let server = self.server.and_then(|index| backend.shared.servers.get(index as usize));
         let letters = match standing {
-            Some(standing) if self.has_persistence && known => [standing.letter(), self.key_fate],
+            Some(standing) if self.has_persistence && known && self.admitted => {
+                [standing.letter(), self.key_fate]
+            }
             _ => [b'-', b'-'],
         };
         let frontend_name = &*frontend.shared.config.name;
@@ -110,8 +144,8 @@ impl Story {
             local: if config.httplog { None } else { client.stream.local() },
             accepted: self.came.first_byte_at,
             frontend: frontend_name,
-            tls: false,
-            backend: if known { &backend.shared.config.name } else { frontend_name },
+            tls: client.tls.is_some(),
+            backend: if known && self.admitted { &backend.shared.config.name } else { frontend_name },
             server: server.map(|server| &*server.config.name),
             request_ms: if known { ms(Some(self.came.first_byte), Some(self.came.head)) } else { -1 },
             queue_ms: ms(Some(self.came.head), self.assigned),

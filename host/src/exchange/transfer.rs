@@ -154,12 +154,16 @@ impl Transfer {
                 continue;
             }
             if self.ended {
-                return Poll::Ready(Ok(()));
+                return sink.poll_flush(context).map_err(|_| Halt::SinkFailed);
             }
             self.pending.clear();
             self.sent = 0;
             if self.pipe.is_some()
-                || (held.is_empty() && self.spliceable && self.decoder.unframed() >= SPLICED)
+                || (held.is_empty()
+                    && self.spliceable
+                    && self.decoder.unframed() >= SPLICED
+                    && source.is_socket()
+                    && sink.is_socket())
             {
                 ready!(self.poll_spliced(context, source, sink))?;
                 continue;
@@ -180,6 +184,10 @@ impl Transfer {
                     self.ended = true;
                 }
                 Piece::More => {
+                    // What was written goes out while this waits for more.
+                    if let Poll::Ready(Err(_)) = sink.poll_flush(context) {
+                        return Poll::Ready(Err(Halt::SinkFailed));
+                    }
                     self.waiting = Waiting::Source;
                     ready!(self.poll_more(context, source, held))?;
                 }

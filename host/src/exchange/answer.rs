@@ -1,0 +1,73 @@
+//! Answers given in a server's place: redirects, fixed answers, refusals with headers of their own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::request::write_line;
+use crate::failure::Connection;
+
+/// An answer of our own.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    /// Its status.
+    pub(super) status: u16,
+    /// The phrase behind the status.
+    pub(super) reason: &'static str,
+    /// Its header lines, names in lower case, less those about its length and the connection.
+    pub(super) headers: Vec<(Box<str>, Vec<u8>)>,
+    /// Its body.
+    pub(super) body: Arc<[u8]>,
+    /// The first two characters of the log's termination state: who ended the exchange, and in which phase.
+    pub(super) termination: [u8; 2],
+    /// How long it is held back.
+    pub(super) delay: Option<Duration>,
+}
+
+impl Answer {
+    /// Its bytes; its head alone as the answer to HEAD.
+    pub(super) fn response(&self, connection: Connection, head_only: bool) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + self.body.len());
+        out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", self.status, self.reason).as_bytes());
+        if self.status != 204 {
+            write_line(b"content-length", self.body.len().to_string().as_bytes(), &mut out);
+        }
+        for (name, value) in &self.headers {
+            write_line(name.as_bytes(), value, &mut out);
+        }
+        match connection {
+            Connection::Close => write_line(b"connection", b"close", &mut out),
+            Connection::Keep => {}
+            Connection::KeepAlive => write_line(b"connection", b"keep-alive", &mut out),
+        }
+        out.extend_from_slice(b"\r\n");
+        if !head_only && self.status != 204 {
+            out.extend_from_slice(&self.body);
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_whole_response() {
+        let answer = Answer {
+            status: 302,
+            reason: "Found",
+            headers: vec![("location".into(), b"https://a.example/".to_vec())],
+            body: Arc::from(*b"gone"),
+            termination: *b"LR",
+            delay: None,
+        };
+        let text = |connection, head_only| String::from_utf8(answer.response(connection, head_only)).unwrap();
+        let head = "HTTP/1.1 302 Found\r\ncontent-length: 4\r\nlocation: https://a.example/\r\n";
+        assert_eq!(text(Connection::Keep, false), format!("{head}\r\ngone"));
+        assert_eq!(text(Connection::Close, false), format!("{head}connection: close\r\n\r\ngone"));
+        assert_eq!(text(Connection::KeepAlive, true), format!("{head}connection: keep-alive\r\n\r\n"));
+        let empty = Answer { status: 204, reason: "No Content", headers: Vec::new(), ..answer };
+        let bytes = empty.response(Connection::Keep, false);
+        assert_eq!(String::from_utf8(bytes).unwrap(), "HTTP/1.1 204 No Content\r\n\r\n");
+    }
+}
