@@ -6,6 +6,7 @@
 
 use std::sync::LazyLock;
 
+use hyper::header::HeaderValue;
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
 const INDEX: &str = include_str!("page/index.html");
@@ -23,18 +24,22 @@ const SCRIPT: &str = concat!(
 pub(super) struct Page {
     pub(super) html: String,
     /// The value of `content-security-policy`.
-    pub(super) policy: String,
+    pub(super) policy: HeaderValue,
 }
 
 /// The page, put together once.
-pub(super) static PAGE: LazyLock<Page> = LazyLock::new(|| Page {
-    html: INDEX.replacen("{{style}}", STYLE, 1).replacen("{{script}}", SCRIPT, 1),
-    policy: format!(
+pub(super) static PAGE: LazyLock<Page> = LazyLock::new(|| {
+    let policy = format!(
         "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
         source(STYLE),
         source(SCRIPT)
-    ),
+    );
+    Page {
+        html: INDEX.replacen("{{style}}", STYLE, 1).replacen("{{script}}", SCRIPT, 1),
+        // Should it ever be no header's value, nothing at all is allowed.
+        policy: policy.try_into().unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'")),
+    }
 });
 
 /// How a policy names an inline text: by its SHA-256.
@@ -83,6 +88,7 @@ mod tests {
         assert!(html.contains(&format!("<script>{SCRIPT}</script>")));
         assert!(!html.contains("{{style}}") && !html.contains("{{script}}"));
         assert!(!SCRIPT.contains("innerHTML") && !SCRIPT.contains("</script"));
-        assert!(policy.starts_with("default-src 'none'"));
+        let policy = policy.to_str().expect("text");
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
     }
 }

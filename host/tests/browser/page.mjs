@@ -98,6 +98,14 @@ async function withTwo() {
       await page.evaluate(() => getComputedStyle(document.body).backgroundColor));
     await dark.close();
   });
+  await promise("what a server says is text, not markup", async () => {
+    a.complain("<img src=//evil.example><script>alert(1)</script>");
+    await page.locator("#problems li", { hasText: "app/web-a" }).waitFor({ timeout: 20_000 });
+    assert.match(await page.locator("#problems li").first().innerText(), /<img src=/);
+    assert.equal(await page.locator("main img, main script").count(), 0);
+    a.complain(null);
+    await page.locator("#verdict", { hasText: "All 4 servers in order" }).waitFor({ timeout: 20_000 });
+  });
   await promise("a killed server shows as DOWN, first of all", async () => {
     await b.kill();
     await page.locator("#verdict", { hasText: "1 server of 4 DOWN" }).waitFor({ timeout: 20_000 });

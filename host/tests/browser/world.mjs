@@ -19,7 +19,9 @@ export async function until(what, look, patience = 30_000) {
 
 /** A server that answers health checks, and everything else after a moment; `/fail` with 500. */
 export async function origin(port = 0) {
+  let complaint = null;
   const server = http.createServer((request, response) => {
+    if (complaint && request.url === "/status") return response.writeHead(503, complaint).end();
     const answer = () => {
       response.statusCode = request.url === "/fail" ? 500 : 200;
       response.end("fine\n".repeat(200));
@@ -32,6 +34,8 @@ export async function origin(port = 0) {
   return {
     port: own,
     address: `127.0.0.1:${own}`,
+    /** Fails its checks with these words from now on, or passes them again. */
+    complain: (words) => (complaint = words),
     kill: () => {
       server.closeAllConnections();
       return new Promise((resolve) => server.close(resolve));
