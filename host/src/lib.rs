@@ -14,6 +14,7 @@ mod upstream;
 
 mod admin;
 mod buffer;
+mod capacity;
 mod count;
 mod scratch;
 mod splice;

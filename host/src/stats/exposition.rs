@@ -5,7 +5,7 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
@@ -132,33 +132,42 @@ fn samples<'a, T>(
         |name, value: &'a str| -> Labels<'a> { labels.iter().copied().chain([(name, value)]).collect() };
     match read {
         Read::Counter(read) => counter(family, labels, &read(subject)),
-        Read::Seconds(read) => {
-            family.encode_family(labels)?.encode_counter::<NoLabelSet, f64, f64>(&read(subject), None)
+        Read::Seconds(read) => counter(family, labels, &read(subject)),
+        Read::Classes(read) => {
+            let mut classes = CLASSES.iter().zip(read(subject));
+            classes.try_for_each(|(class, n)| counter(family, &with("code", class), n))
         }
-        Read::Classes(read) => CLASSES
-            .iter()
-            .zip(read(subject))
-            .try_for_each(|(class, n)| counter(family, &with("code", class), n)),
         Read::Kinds(read) => {
             read(subject).iter().try_for_each(|(kind, n)| counter(family, &with("kind", kind), n))
         }
-        Read::Gauge(read) => match read(subject) {
-            Some(value) => family.encode_family(labels)?.encode_gauge(&value),
-            None => Ok(()),
-        },
+        Read::Gauge(read) => read(subject).map_or(Ok(()), |value| gauge(family, labels, value)),
         Read::States(states, read) => {
             let present = read(subject);
-            states.iter().try_for_each(|state| {
-                family.encode_family(&with("state", state))?.encode_gauge(&u64::from(*state == present))
-            })
+            let value = |state: &str| f64::from(u8::from(state == present));
+            states.iter().try_for_each(|state| gauge(family, &with("state", state), value(state)))
         }
-        Read::Version(read) => family.encode_family(&with("version", read(subject)))?.encode_gauge(&1_u64),
+        Read::Version(read) => gauge(family, &with("version", read(subject)), 1.0),
         Read::Times(read) => histogram(family, labels, read(subject)),
     }
 }
 
-fn counter(family: &mut MetricEncoder<'_>, labels: &Labels<'_>, value: &u64) -> fmt::Result {
-    family.encode_family(labels)?.encode_counter::<NoLabelSet, u64, f64>(value, None)
+fn counter(
+    family: &mut MetricEncoder<'_>,
+    labels: &Labels<'_>,
+    value: &impl EncodeCounterValue,
+) -> fmt::Result {
+    if labels.is_empty() {
+        return family.encode_counter::<NoLabelSet, _, f64>(value, None);
+    }
+    family.encode_family(labels)?.encode_counter::<NoLabelSet, _, f64>(value, None)
+}
+
+fn gauge(family: &mut MetricEncoder<'_>, labels: &Labels<'_>, value: f64) -> fmt::Result {
+    if labels.is_empty() {
+        family.encode_gauge(&value)
+    } else {
+        family.encode_family(labels)?.encode_gauge(&value)
+    }
 }
 
 fn histogram(family: &mut MetricEncoder<'_>, labels: &Labels<'_>, times: &Times) -> fmt::Result {

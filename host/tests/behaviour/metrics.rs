@@ -82,6 +82,7 @@ fn every_answer_is_counted_at_its_frontend_backend_and_server() {
     bad.send("nonsense\r\n\r\n");
     assert_eq!(bad.response().status(), 400);
     let samples = finished(&proxy, 8.0);
+    until("all are logged", || (proxy.exchanges().len() == 8).then_some(()));
     let lines: u64 = proxy.exchanges().iter().map(|exchange| exchange.bytes).sum();
     samples.expect(&[
         ("lb_frontend_connections_total{frontend=\"web\"}", 3.0),
@@ -113,7 +114,7 @@ fn every_answer_is_counted_at_its_frontend_backend_and_server() {
     assert!(attempts >= 1.0 && reuses >= 5.0 && attempts + reuses >= 7.0, "{attempts} and {reuses}");
     let decisions = samples.0.iter().filter(|(name, _)| name.starts_with("lb_policy_decisions_total{"));
     assert_eq!(decisions.map(|(_, value)| value).sum::<f64>(), 7.0);
-    assert!(samples.value("lb_server_bytes_in_total{backend=\"app\",server=\"a\"}") > 7.0 * 40.0);
+    assert!(samples.value("lb_server_bytes_in_total{backend=\"app\",server=\"a\"}") >= 7.0 * 30.0);
     assert!(samples.value("lb_process_open_fds") > 3.0);
     assert!(samples.value("lb_process_resident_memory_bytes") > 1e6);
 }
@@ -123,8 +124,8 @@ fn retries_redispatches_and_servers_that_cannot_be_had() {
     let (gone, b) = (Refusing::new(), origin("b").start());
     let proxy = watched()
         .backend("retries = 1\nredispatch = true\nbalance = \"first\"")
-        .server_at("gone", &gone.address(), "")
-        .server(&b)
+        .server_at("gone", &gone.address(), "labels = { maxconn = \"9\" }")
+        .server_with(&b, "labels = { maxconn = \"9\" }")
         .more("[frontends.none]\nbind = \"127.0.0.2:0\"\ndefault_backend = \"none\"\n[backends.none]\n")
         .more("servers = [{ name = \"x\", address = \"10.0.0.1:80\", disabled = true }]\n")
         .start();
