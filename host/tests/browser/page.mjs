@@ -32,7 +32,7 @@ async function open(world, options = {}) {
   page.on("pageerror", (error) => wrong.push(error.stack));
   page.on("request", (request) => request.url().startsWith(world.page) || request.url() === "data:," || wrong.push(`asks ${request.url()}`));
   await page.goto(world.page);
-  await page.waitForFunction(() => document.getElementById("live").textContent.startsWith("live"));
+  await page.locator("#live", { hasText: /^live/ }).waitFor();
   return { page, wrong, close: () => context.close() };
 }
 
