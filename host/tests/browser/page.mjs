@@ -142,7 +142,8 @@ async function withTwo() {
     await page.keyboard.press("?");
     await page.locator("#help[open]").waitFor();
     await axe(page);
-    await page.keyboard.press("Escape");
+    await page.locator("#help-close").click();
+    assert.equal(await page.locator("#help[open]").count(), 0);
     await page.keyboard.press("s");
     await page.locator("#live", { hasText: "paused" }).waitFor();
     await page.keyboard.press("s");

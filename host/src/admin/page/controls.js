@@ -191,6 +191,7 @@ byId("pause").addEventListener("click", () => setPaused(!state.paused));
 byId("interval").addEventListener("change", () => { kept?.setItem("lb-interval", byId("interval").value); look(); });
 byId("theme").addEventListener("click", () => setTheme(THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]));
 byId("help-open").addEventListener("click", () => byId("help").showModal());
+byId("help-close").addEventListener("click", () => byId("help").close());
 byId("shortcuts").addEventListener("change", () => kept?.setItem("lb-shortcuts", String(byId("shortcuts").checked)));
 
 for (const look of [

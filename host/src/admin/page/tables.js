@@ -16,7 +16,8 @@ function looks(server) {
     case "DRAIN": return { kind: "off", shape: "drain", words: "DRAIN" };
     case "NO CHECK": return { kind: "up", shape: "unchecked", words: "no check" };
     default:
-      return server.check && server.check.progress < server.check.needed
+      // Before its first check a server counts as one failure away from DOWN, and nothing is known against it.
+      return server.check && server.check.total > 0 && progress < server.check.needed
         ? { kind: "warn", shape: "falling", words: `UP ${progress}/${server.check.needed}` }
         : { kind: "up", shape: "up", words: "UP" };
   }
