@@ -174,7 +174,7 @@ impl Control {
         let frontends = self.renew_frontends(&config);
         let seats = frontends
             .iter()
-            .map(|frontend| Ok((frontend.clone(), self.logs.target_set(&frontend.config.log)?)));
+            .map(|frontend| Ok((frontend.clone(), self.logs.exchange_log(&frontend.config)?)));
         let seats: Vec<_> = seats.collect::<anyhow::Result<_>>()?;
         let book = self.source.renew_book(&config, self.workers.len());
         // From here on to the hand-over nothing can fail but the binding of new addresses.

@@ -117,7 +117,8 @@ impl<'a> Exchange<'a> {
             Admission::Answered(answer) => self.answer(*answer).await,
             Admission::Refused(failure) => self.fail(failure).await,
         };
-        self.story.count(self.frontend, self.backend, self.upload.written);
+        self.story.uploaded = self.upload.written;
+        self.story.count(self.frontend, self.backend);
         self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
         self.client.scratch.up = self.upload.into_spare();
         next

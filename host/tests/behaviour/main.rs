@@ -9,6 +9,7 @@ mod kit;
 mod admin_page;
 mod balancing;
 mod bodies;
+mod central_logs;
 mod choices;
 mod command_line;
 mod cookies;
