@@ -53,7 +53,7 @@ maxconn = 4096
 admin = { bind = "127.0.0.1:0" }
 
 [defaults]
-timeout = { connect = "5s", client = "10s", server = "10s" }
+timeout = { connect = "5s", client = "10s", server = "10s", check = "10s" }
 
 [frontends.web]
 bind = ["127.0.0.1:0"]
