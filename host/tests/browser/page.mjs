@@ -243,10 +243,6 @@ async function withAThousand() {
       const narrow = await open(world, { viewport: { width, height: 860 } });
       await narrow.page.waitForTimeout(1500);
       assert.equal(await overflow(narrow.page), 0);
-      if (width === 400) {
-        await narrow.page.locator(".backend").first().scrollIntoViewIfNeeded();
-        if (pictures) await narrow.page.screenshot({ path: join(pictures, "status-1000-servers-400.png") });
-      }
       await narrow.close();
     });
   }

@@ -43,7 +43,7 @@ export async function origin(port = 0) {
   };
 }
 
-/** A configuration with `servers` of `[name, address]`, and a second backend that nothing reaches. */
+/** A configuration with `servers` of `[name, address]`, and a second frontend with a backend of its own. */
 export function configuration(servers, { inter = "200ms" } = {}) {
   const list = servers.map(([name, address]) => `[[backends.app.servers]]\nname = "${name}"\naddress = "${address}"\ncookie = "${name}"`);
   return `[global]
@@ -60,7 +60,7 @@ bind = ["127.0.0.1:0"]
 default_backend = "app"
 
 [frontends.spare]
-bind = ["127.0.0.1:0"]
+bind = ["127.0.0.2:0"]
 default_backend = "reports"
 
 [backends.app]

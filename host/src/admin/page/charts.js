@@ -103,19 +103,20 @@ class Spark {
   }
 }
 
-const STRIP = 3_600_000;
+const HOUR = 3_600_000;
 
-/** When a server was UP and DOWN in the last hour, as spans of `[from, to, up]` in parts of the strip. */
+/** When a server was UP and DOWN since the start, an hour at most, as spans of `[from, to, up]` in parts of the strip. */
 function spans(server, started, now) {
   const history = server.history;
-  const since = now - STRIP;
+  const length = Math.min(HOUR, Math.max(now - started, 1));
+  const since = now - length;
   const up = history.length > 0 ? !history[0].up : server.usable;
   // Of what came before the oldest transition that is remembered, the state is known but not its beginning.
   const marks = [{ at: Math.max(started, since), up }, ...history.map((mark) => ({ at: mark.at_ms, up: mark.up }))];
   const found = [];
   marks.forEach((mark, index) => {
     const to = marks[index + 1]?.at ?? now;
-    if (to > since) found.push([(Math.max(mark.at, since) - since) / STRIP, (to - since) / STRIP, mark.up]);
+    if (to > since) found.push([(Math.max(mark.at, since) - since) / length, (to - since) / length, mark.up]);
   });
   return found;
 }
