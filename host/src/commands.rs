@@ -91,13 +91,13 @@ fn warn(checked: &Checked) {
     eprint!("{}", checked.loaded.warnings.render(std::io::stderr().is_terminal()));
 }
 
-/// `lb demo`.
+/// `lb demo`; with `tls`, by a certificate made on the spot.
 ///
 /// # Errors
 /// When the process cannot start.
 #[allow(clippy::print_stdout)]
-pub fn demo() -> Result<(), Error> {
-    let origins = Origins::start()?;
+pub fn demo(tls: bool) -> Result<(), Error> {
+    let origins = Origins::start(tls)?;
     let origin = Origin::Text("lb.toml", origins.configuration());
     let runtime = policies()?;
     let files = Files::of(&origin, None);

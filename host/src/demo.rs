@@ -2,7 +2,10 @@
 //! at work without setting anything up.
 
 use std::convert::Infallible;
+use std::fs::File;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -21,14 +24,64 @@ const CONFIGURATION: &str = include_str!("../../lb.toml");
 const BIND: &str = "*:60000-60001";
 const SERVERS: [(&str, &str); 2] = [("web-a", "web-a:5001"), ("web-b", "web-b:5002")];
 
+/// Where the demo listens by TLS, if nobody else does.
+const TLS_PORT: u16 = 60_443;
+
 /// The servers, running.
 pub(crate) struct Origins {
     addresses: Vec<SocketAddr>,
+    secure: Option<Secure>,
+}
+
+/// The demo's own TLS: a certificate that nobody else has signed, and that no disk ever sees.
+struct Secure {
+    certificate: File,
+    port: u16,
+}
+
+impl Secure {
+    fn new() -> anyhow::Result<Secure> {
+        let hosts = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let made = rcgen::generate_simple_self_signed(hosts).context("cannot make a certificate")?;
+        // SAFETY: the call takes a name that ends in a zero and a number.
+        let descriptor = unsafe { libc::memfd_create(c"lb-demo.pem".as_ptr(), libc::MFD_CLOEXEC) };
+        if descriptor < 0 {
+            return Err(std::io::Error::last_os_error()).context("no memory for a certificate");
+        }
+        // SAFETY: the descriptor is new and belongs to nobody else.
+        let mut certificate = unsafe { File::from_raw_fd(descriptor) };
+        certificate.write_all(made.cert.pem().as_bytes())?;
+        certificate.write_all(made.signing_key.serialize_pem().as_bytes())?;
+        let free = |port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
+        let port = free(TLS_PORT).or_else(|_| free(0))?.local_addr()?.port();
+        Ok(Secure { certificate, port })
+    }
+
+    /// What stands in `bind` beside the usual address.
+    fn bind(&self) -> String {
+        let Secure { certificate, port } = self;
+        let file = format!("/proc/self/fd/{}", certificate.as_raw_fd());
+        format!("{{ address = \"*:{port}\", tls = {{ crt = \"{file}\" }} }}")
+    }
+
+    /// What to try with it.
+    fn guide(&self) -> String {
+        let port = self.port;
+        format!(
+            "4. By TLS, with a certificate made on the spot, which curl takes with -k:\n\
+             \x20     curl -k https://localhost:{port}/\n\
+             \x20  The cookie is Secure and HttpOnly there:\n\
+             \x20     curl -ksi https://localhost:{port}/ | grep set-cookie\n\
+             \x20  What was agreed on:\n\
+             \x20     openssl s_client -connect localhost:{port} -brief </dev/null\n\
+             \n"
+        )
+    }
 }
 
 impl Origins {
-    /// Starts the two servers, on free ports of the loopback interface.
-    pub(crate) fn start() -> anyhow::Result<Origins> {
+    /// Starts the two servers, on free ports of the loopback interface; `tls` has clients come by TLS too.
+    pub(crate) fn start(tls: bool) -> anyhow::Result<Origins> {
         let mut addresses = Vec::new();
         for (name, _) in SERVERS {
             let listener =
@@ -37,7 +90,8 @@ impl Origins {
             listener.set_nonblocking(true)?;
             std::thread::Builder::new().name(name.to_owned()).spawn(move || serve(name, listener))?;
         }
-        Ok(Origins { addresses })
+        let secure = if tls { Some(Secure::new()?) } else { None };
+        Ok(Origins { addresses, secure })
     }
 
     /// The configuration, with these servers for its own, and other ports where the usual ones are taken.
@@ -49,6 +103,11 @@ impl Origins {
         if [60_000, 60_001].iter().any(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_err()) {
             text = text.replace(&format!("\"{BIND}\""), r#""127.0.0.1:0""#);
         }
+        if let Some(secure) = &self.secure {
+            let clear = if text.contains(BIND) { BIND } else { "127.0.0.1:0" };
+            let clear = format!("\"{clear}\"");
+            text = text.replacen(&clear, &format!("{clear}, {}", secure.bind()), 1);
+        }
         text
     }
 
@@ -56,7 +115,12 @@ impl Origins {
     pub(crate) fn guide(&self, addresses: &[String]) -> String {
         let reachable: Vec<String> =
             addresses.iter().map(|address| address.replace("0.0.0.0", "localhost")).collect();
-        let first = reachable.first().map_or("", String::as_str);
+        let by_tls = |address: &&String| {
+            let secure = self.secure.as_ref().map(|secure| format!(":{}", secure.port));
+            secure.is_some_and(|port| address.ends_with(&port))
+        };
+        let first = reachable.iter().find(|address| !by_tls(address)).map_or("", String::as_str);
+        let more = self.secure.as_ref().map(Secure::guide).unwrap_or_default();
         let (origin, servers) = (self.addresses[0], SERVERS.iter().zip(&self.addresses));
         let servers: Vec<String> =
             servers.map(|((name, _), address)| format!("{name} on {address}")).collect();
@@ -79,7 +143,7 @@ impl Origins {
              \x20     curl -X POST http://{origin}/down\n\
              \x20     curl -X POST http://{origin}/up\n\
              \n\
-             Ctrl-C ends it. What follows is the log, a line for each request.\n",
+             {more}Ctrl-C ends it. What follows is the log, a line for each request.\n",
             reachable.join(" and "),
             servers.join(", "),
         )

@@ -32,7 +32,11 @@ enum Command {
     /// Say which rules a request would meet, and what would come of it
     Route(Box<lb_host::commands::route::Options>),
     /// Run the default configuration in front of two small servers of its own, and say what to try
-    Demo,
+    Demo {
+        /// Speak TLS too, with a certificate made on the spot
+        #[arg(long)]
+        tls: bool,
+    },
     /// Look into policies
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -97,7 +101,7 @@ fn main() -> ExitCode {
         Command::Run { config } => commands::run(&config),
         Command::Check { config } => commands::check(&config),
         Command::Route(options) => commands::route::route(&options),
-        Command::Demo => commands::demo(),
+        Command::Demo { tls } => commands::demo(tls),
         Command::Policy(command) => run_on_policy(command),
     };
     match outcome {

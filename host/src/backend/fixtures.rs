@@ -18,6 +18,7 @@ pub(crate) fn server(name: &str) -> model::Server {
         disabled: false,
         check: None,
         cookie: None,
+        tls: None,
         labels: Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! A backend as the whole process shares it: its servers, who of them may be chosen, and the number of the
 //! next pick. Which one is chosen is a policy's business.
 
+mod attributes;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod health;
@@ -12,6 +13,8 @@ pub mod server;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use attributes::cookie_attributes;
 
 use crate::config::model;
 use health::Cause;
@@ -38,6 +41,8 @@ pub struct Backend {
     pub sequence: AtomicU64,
     /// Requests that it holds, queued ones included.
     pub requests: AtomicU32,
+    /// What is added, for clients that came by TLS, to the cookies that persistence inserts.
+    pub(crate) cookie_attributes: &'static [u8],
     queue: Arc<Queue>,
     candidates: Mutex<Arc<[Candidate]>>,
     version: AtomicU64,
@@ -52,6 +57,7 @@ impl Backend {
             server.queue.get_or_init(|| queue.clone());
         }
         let backend = Arc::new(Backend {
+            cookie_attributes: config.persistence.as_ref().map_or(&b""[..], cookie_attributes),
             config,
             queue,
             servers,

@@ -5,12 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
 use super::health::Record;
 use super::load::Load;
 use super::queue::Queue;
 use crate::config::model;
+use crate::tls::Connector;
 
 /// A server of a backend. It outlives a reload where the reload leaves it as it is.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Server {
     pub in_flight: Load,
     /// Requests that wait for a place at this server and no other.
     pub queued: AtomicU32,
+    /// How it is spoken to by TLS; read for each new connection.
+    tls: ArcSwapOption<Connector>,
     /// What its checks found. Written by the health checks and the resolver alone.
     record: Mutex<Record>,
     /// Asks for a check at once, whatever the interval says.
@@ -52,6 +56,7 @@ impl Server {
             up: AtomicBool::new(up),
             in_flight,
             queued: AtomicU32::new(0),
+            tls: ArcSwapOption::empty(),
             record: Mutex::new(record),
             check_now: Notify::new(),
             queue: OnceLock::new(),
@@ -81,6 +86,16 @@ impl Server {
     /// Whether it waits for its name's first address.
     pub fn is_unresolved(&self) -> bool {
         matches!(self.config.address, model::ServerAddress::Name(..)) && self.address().is_none()
+    }
+
+    /// How it is spoken to by TLS; `None`: in clear.
+    pub(crate) fn tls(&self) -> Option<Arc<Connector>> {
+        self.tls.load_full()
+    }
+
+    /// From now on connections to it are made like this.
+    pub(crate) fn set_tls(&self, tls: Option<Arc<Connector>>) {
+        self.tls.store(tls);
     }
 
     /// What its health checks found, for a status page.

@@ -8,10 +8,11 @@ use super::diagnostics::Problem;
 use super::frontend::warn_of_missing_timeouts;
 use super::keys::Scope;
 use super::layer::{Layers, ServerOptions};
+use super::model::tls::ServerTls;
 use super::model::{Backend, Check, CheckKind, Server, Span};
-use super::policy;
 use super::read::{Switch, bad_name, is_name, is_visible};
 use super::section::{Complaint, Section, Value};
+use super::{policy, tls};
 
 /// The backend that `section` describes.
 pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Backend {
@@ -77,6 +78,7 @@ fn server<'a>(
         let problem = Problem::warning(span, "this cookie has no effect: the backend has no persistence");
         section.report(problem.help("add `cookie = { name = …, insert = true }` to the backend"));
     }
+    let tls = server_tls(&section, &options);
     if options.check != Some(true) {
         warn_of_idle_check_options(&section);
     }
@@ -90,7 +92,26 @@ fn server<'a>(
         check: options.check.unwrap_or(false).then(|| check(&options)),
         cookie,
         labels,
+        tls,
     })
+}
+
+fn server_tls(section: &Section<'_>, options: &ServerOptions) -> Option<ServerTls> {
+    let options = options.clone();
+    tls::server(
+        section,
+        tls::ServerKeys {
+            ssl: options.ssl,
+            verify: options.verify,
+            ca_file: options.ca_file,
+            sni: options.sni,
+            crt: options.crt,
+            key: options.key,
+            alpn: options.alpn,
+            check_ssl: options.check_ssl,
+            checked_elsewhere: options.addr.is_some() || options.port.is_some(),
+        },
+    )
 }
 
 fn check(options: &ServerOptions) -> Check {

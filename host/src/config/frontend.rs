@@ -2,7 +2,6 @@
 
 use toml::Spanned;
 
-use super::address;
 use super::diagnostics::Problem;
 use super::layer::Layers;
 use super::log_target::LogChoice;
@@ -10,6 +9,7 @@ use super::logging;
 use super::model::{Bind, Frontend, Global, LogTarget, Span};
 use super::read::{Switch, limit};
 use super::section::{Section, Value};
+use super::{address, tls};
 
 /// What the kernel's own limit is on most systems, and enough for a burst while all workers are busy.
 const BACKLOG: u32 = 4_096;
@@ -62,6 +62,8 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         logging,
         dontlognull: proxy.dontlognull.unwrap_or(false),
         timeout: timeout.of_client(),
+        hsts: proxy.hsts.and_then(Switch::on),
+        redirect_https: proxy.redirect_https.and_then(Switch::on),
         rules: Default::default(),
         access: None,
     };
@@ -89,16 +91,18 @@ fn binds(value: Value<'_>) -> Option<Vec<(Bind, Span)>> {
 
 /// One entry of `bind`: an address, or a table with one.
 fn bind(value: Value<'_>) -> Option<Vec<(Bind, Span)>> {
-    let (addresses, span, maxconn) = if value.toml().is_table() {
+    let (addresses, span, maxconn, tls) = if value.toml().is_table() {
         let table = value.section()?;
         let address = table.require("address", |value| Some((addresses(value)?, value.span())));
         let maxconn = table.read("maxconn", limit).filter(|limit| *limit > 0);
+        let tls = table.read("tls", tls::bind);
         let (addresses, span) = address?;
-        (addresses, span, maxconn)
+        (addresses, span, maxconn, tls)
     } else {
-        (addresses(value)?, value.span(), None)
+        (addresses(value)?, value.span(), None, None)
     };
-    Some(addresses.into_iter().map(|address| (Bind { address, maxconn }, span.clone())).collect())
+    let bind = |address| (Bind { address, maxconn, tls: tls.clone() }, span.clone());
+    Some(addresses.into_iter().map(bind).collect())
 }
 
 fn addresses(value: Value<'_>) -> Option<Vec<super::model::BindAddress>> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
+use super::model::tls::{CertificateFile, Hsts, HttpsRedirect, PemFile};
 use super::model::{
     Captures, ClientTimeouts, ForwardFor, HttpCheck, LogLine, PolicySpec, Sample, ServerTimeouts,
 };
 use super::read::{Switch, boolean, count, duration, interval, limit};
 use super::section::{Complaint, Section, Value};
-use super::{forward_for, http_check, log_format, logging, policy};
+use super::{forward_for, http_check, log_format, logging, policy, tls};
 
 /// Declares a struct of optional fields, each of which is read from the key of the same name.
 macro_rules! layer {
@@ -55,6 +56,8 @@ layer! {
         httpchk: Switch<HttpCheck> = http_check::read,
         retries: u32 = retries,
         redispatch: bool = boolean,
+        hsts: Switch<Hsts> = tls::hsts,
+        redirect_https: Switch<HttpsRedirect> = tls::redirect,
     }
 }
 
@@ -87,6 +90,14 @@ layer! {
         downinter: Duration = interval,
         fall: u32 = count,
         rise: u32 = count,
+        ssl: (bool, super::model::Span) = |value: Value<'_>| Some((value.boolean()?, value.span())),
+        verify: bool = tls::server_verify,
+        ca_file: PemFile = tls::pem_file,
+        sni: String = tls::sni,
+        crt: CertificateFile = tls::certificate,
+        key: std::path::PathBuf = tls::path,
+        alpn: Vec<String> = tls::server_protocols,
+        check_ssl: bool = boolean,
     }
 }
 

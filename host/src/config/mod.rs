@@ -23,6 +23,7 @@ mod read;
 mod rules;
 mod section;
 pub mod suggest;
+pub(crate) mod tls;
 pub mod units;
 
 use std::path::Path;

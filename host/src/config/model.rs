@@ -3,6 +3,7 @@
 
 mod admin;
 mod logging;
+pub mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -86,6 +87,10 @@ pub struct Frontend {
     pub dontlognull: bool,
     /// Its timeouts.
     pub timeout: ClientTimeouts,
+    /// What browsers are told of TLS.
+    pub hsts: Option<tls::Hsts>,
+    /// Where requests that came in clear are sent.
+    pub redirect_https: Option<tls::HttpsRedirect>,
     /// What is done to which requests, before a backend has them.
     pub rules: Arc<RuleSet>,
     /// Who may connect. `None`: everybody.
@@ -99,6 +104,8 @@ pub struct Bind {
     pub address: BindAddress,
     /// Connections held at once on this listener; past it accepting pauses on it.
     pub maxconn: Option<u32>,
+    /// Whether, and how, clients come by TLS.
+    pub tls: Option<tls::BindTls>,
 }
 
 /// What a listener is bound to.
@@ -264,6 +271,8 @@ pub struct Server {
     pub check: Option<Check>,
     /// Its value for cookie persistence.
     pub cookie: Option<String>,
+    /// Whether, and how, it is spoken to by TLS.
+    pub tls: Option<tls::ServerTls>,
     /// Free pairs for policies, sorted by key.
     pub labels: Vec<(String, String)>,
 }

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use crate::capacity;
-use crate::config::diagnostics::{Diagnostics, Problem};
+use crate::config::diagnostics::{Diagnostics, Problem, Severity};
 use crate::config::{self, Loaded};
 use crate::policy::{self, Proven};
+use crate::tls::{Preparation, Prepared};
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -31,6 +32,7 @@ pub(crate) struct Checked {
     /// The configuration.
     pub(crate) loaded: Loaded,
     pub(crate) policies: Vec<Proven>,
+    pub(crate) tls: Prepared,
 }
 
 /// Reads a configuration and tries its policies.
@@ -57,7 +59,14 @@ pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checke
             }),
         }
     }
-    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { loaded, policies }) }
+    let Preparation { prepared: tls, problems } = Prepared::of(&loaded.config);
+    for problem in problems {
+        match problem.severity {
+            Severity::Error => diagnostics.push(problem),
+            Severity::Warning => loaded.warnings.push(problem),
+        }
+    }
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { loaded, policies, tls }) }
 }
 
 /// Reads the files that rules name.

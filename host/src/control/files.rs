@@ -39,7 +39,11 @@ impl Files {
         // Its stamp must be older than what is read of it.
         let mut files: Vec<_> = own.into_iter().map(stamped).collect();
         let paths = match origin.load() {
-            Ok(loaded) => named(&loaded.config),
+            Ok(loaded) => {
+                let mut paths = named(&loaded.config);
+                paths.extend(crate::tls::files(&loaded.config));
+                paths
+            }
             Err(_) => {
                 before.into_iter().flat_map(|files| files.0.iter().map(|(path, _)| path.clone())).collect()
             }

@@ -35,6 +35,7 @@ use crate::log::Logs;
 use crate::log::process::ProcessLog;
 use crate::policy::{self, BackendPolicies};
 use crate::stats::{InForce, Source};
+use crate::tls::{Prepared, expiry};
 use crate::worker::{self, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Process, Tune};
 
 pub(crate) use checked::{Checked, Origin, check, load_lists};
@@ -47,6 +48,9 @@ const LOG_SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// How long a configuration waits for its servers' names before it serves.
 const NAMES_WAIT: Duration = Duration::from_secs(1);
+
+/// How often certificates are looked at for their end.
+const EXPIRY_LOOK: Duration = Duration::from_hours(24);
 
 /// Runs until it is told to end. `files` are what `checked` was read from, as they were before. `ready` is called once, with the bound addresses, when all of them listen.
 ///
@@ -90,6 +94,7 @@ struct Control {
     frontends: Vec<Arc<Frontend>>,
     backends: Vec<Arc<Backend>>,
     policies: Vec<BackendPolicies>,
+    tls: Prepared,
     nbthread: usize,
     hard_stop_after: Option<Duration>,
     /// Whether a change of the files is a reason to read them again.
@@ -149,6 +154,7 @@ impl Control {
             frontends: Vec::new(),
             backends: Vec::new(),
             policies: Vec::new(),
+            tls: Prepared::default(),
             nbthread: config.global.nbthread,
             hard_stop_after: config.global.hard_stop_after,
             watching: config.global.watch,
@@ -158,13 +164,19 @@ impl Control {
 
     /// Puts a configuration into force.
     async fn apply(&mut self, checked: Checked) -> anyhow::Result<()> {
-        let Checked { loaded: Loaded { config, .. }, policies } = checked;
+        let Checked { loaded: Loaded { config, .. }, policies, mut tls } = checked;
+        tls.keep_sessions_of(&self.tls);
         self.logs.open(&config)?;
         if self.frontends.is_empty() {
             // At the start, what is said from here on is the log's; at a reload the old one's, until it is done.
             self.process_log.to_targets(self.logs.target_set(&config.global.log)?);
         }
         let backends: Vec<_> = config.backends.iter().map(|backend| self.renew_backend(backend)).collect();
+        for (index, backend) in backends.iter().enumerate() {
+            for (number, server) in backend.servers.iter().enumerate() {
+                server.set_tls(tls.connector(index, number));
+            }
+        }
         // Names that can be found at once are found before the first request, so that none meets a server
         // without an address; those that cannot are DOWN until they are.
         let names = Names::start(&backends, System);
@@ -204,7 +216,7 @@ impl Control {
                         persistence: policies.persistence(),
                     })
                     .collect(),
-                doors: doors_of(&config, &doors, &mut sockets),
+                doors: doors_of(&config, &tls, &doors, &mut sockets),
                 done: told,
             };
             hand.commands.send(Command::Serve(Box::new(plan))).context("a worker has ended")?;
@@ -218,6 +230,7 @@ impl Control {
         self.logs.retain(&config);
         self.watchers = Some((Checker::start(&backends), names));
         self.doors = doors;
+        self.use_tls(tls);
         self.frontends = frontends;
         // The checks of before went on until here, and told their own backends of what they found.
         backends.iter().for_each(|backend| backend.refresh());
@@ -241,6 +254,13 @@ impl Control {
             );
         }
         Ok(())
+    }
+
+    /// The certificates of this configuration are the ones in use.
+    fn use_tls(&mut self, tls: Prepared) {
+        expiry::put_into_use(tls.facts());
+        expiry::warn();
+        self.tls = tls;
     }
 
     /// A backend whose servers, where they are the same as before, are carried over with their state.
@@ -354,6 +374,7 @@ impl Control {
     async fn serve_signals(mut self, mut signals: Signals) -> anyhow::Result<()> {
         let mut looks = tokio::time::interval(files::LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut days = tokio::time::interval_at(tokio::time::Instant::now() + EXPIRY_LOOK, EXPIRY_LOOK);
         loop {
             tokio::select! {
                 _ = signals.terminate.recv() => break,
@@ -361,6 +382,7 @@ impl Control {
                 _ = signals.hangup.recv() => self.reload().await,
                 _ = signals.reopen.recv() => self.logs.reopen(),
                 _ = signals.report.recv() => tally::log(&self.policies),
+                _ = days.tick() => expiry::warn(),
                 _ = looks.tick(), if self.watching => self.look().await,
             }
         }
@@ -467,14 +489,17 @@ impl Control {
 /// The doors of one worker.
 fn doors_of(
     config: &Config,
+    tls: &Prepared,
     open: &HashMap<BindAddress, OpenDoor>,
     sockets: &mut HashMap<BindAddress, Vec<listener::ListenSocket>>,
 ) -> Vec<Door> {
     let mut doors = Vec::new();
     for (frontend, config) in config.frontends.iter().enumerate() {
-        for bind in &config.bind {
+        for (index, bind) in config.bind.iter().enumerate() {
             let Some(door) = open.get(&bind.address) else { continue };
             doors.push(Door {
+                number: index + 1,
+                tls: tls.listener(&bind.address),
                 address: bind.address.clone(),
                 socket: sockets.get_mut(&bind.address).and_then(Vec::pop),
                 frontend,

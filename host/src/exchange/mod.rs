@@ -19,6 +19,7 @@ mod relay;
 mod request;
 mod response;
 mod ruled;
+mod secure;
 mod story;
 mod transfer;
 mod tunnel;
@@ -128,6 +129,9 @@ impl<'a> Exchange<'a> {
 
     /// Lets the request in to its backend, or says what it gets instead.
     fn admit(&mut self) -> Admission {
+        if let Some(answer) = self.secure() {
+            return Admission::Answered(Box::new(answer));
+        }
         if let Some(ended) = self.obey_rules() {
             return ended;
         }

@@ -27,7 +27,8 @@ impl Exchange<'_> {
         let ends_by_itself = framing != Framing::Close
             && !(framing == Framing::Chunked && (dechunk || response.version == Version::Http10));
         let keep_alive = request.keep_alive && ends_by_itself && !self.worker.is_draining();
-        let shape = Shape { dechunk, keep_alive: keep_alive || tunnel, switching };
+        let cookie_attributes = self.cookie_attributes();
+        let shape = Shape { dechunk, keep_alive: keep_alive || tunnel, switching, cookie_attributes };
         let mut head = std::mem::take(&mut self.client.scratch.down);
         self.key_fate_and_head(attempt.server, &shape, &mut head);
         let encoding = if dechunk { Encoding::Plain } else { encoding(framing) };

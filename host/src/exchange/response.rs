@@ -15,6 +15,8 @@ pub(super) struct Shape {
     pub(super) keep_alive: bool,
     /// Whether this answers an upgrade that the client asked for.
     pub(super) switching: bool,
+    /// What is added to the cookies that persistence inserts.
+    pub(super) cookie_attributes: &'static [u8],
 }
 
 /// Writes the head for a client that speaks `client`.
@@ -55,6 +57,11 @@ pub(super) fn write(
     for edit in amendment.iter().flat_map(|(_, amendment)| &amendment.headers) {
         if let HeaderEdit::Append { name, value } | HeaderEdit::Set { name, value } = edit {
             write_line(name.as_bytes(), value.as_bytes(), out);
+            if !shape.cookie_attributes.is_empty() && name == "set-cookie" {
+                out.truncate(out.len() - b"\r\n".len());
+                out.extend_from_slice(shape.cookie_attributes);
+                out.extend_from_slice(b"\r\n");
+            }
         }
     }
     edits::write_added(edits, out);
@@ -206,7 +213,7 @@ mod tests {
         head
     }
 
-    const KEPT: Shape = Shape { dechunk: false, keep_alive: true, switching: false };
+    const KEPT: Shape = Shape { dechunk: false, keep_alive: true, switching: false, cookie_attributes: b"" };
 
     fn written(text: &str, shape: &Shape, amendment: Option<(&Key, &Amendment)>) -> String {
         let mut out = Vec::new();
@@ -218,7 +225,7 @@ mod tests {
     fn rules_have_the_last_word_on_the_lines() {
         let mut out = Vec::new();
         let edits = [LineEdit::Set("server".into(), b"lb".to_vec()), LineEdit::Remove("x-b".into())];
-        let shape = Shape { dechunk: false, keep_alive: true, switching: false };
+        let shape = Shape { dechunk: false, keep_alive: true, switching: false, cookie_attributes: b"" };
         let text = "HTTP/1.1 204 No Content\r\nServer: x\r\nX-B: 1\r\nX-C: 2\r\n\r\n";
         write(&head(text), Version::Http11, &shape, None, &edits, &mut out);
         let text = String::from_utf8(out).unwrap();

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use super::answer::Answer;
-use super::edits::{Edits, LineEdit};
+use super::edits::LineEdit;
 use super::{Admission, Exchange};
 use crate::connection::Client;
 use crate::failure::Failure;
@@ -36,12 +36,10 @@ impl Exchange<'_> {
             self.story.admitted = admission.is_some();
         }
         if admission.is_none() {
-            let lines = |edits: Vec<HeaderEdit<'_>>| edits.into_iter().map(line_edit).collect();
-            self.edits = Edits {
-                request: lines(decision.request),
-                response: lines(decision.response),
-                target: decision.target,
-            };
+            // Behind those that TLS asks for.
+            self.edits.request.extend(decision.request.into_iter().map(line_edit));
+            self.edits.response.extend(decision.response.into_iter().map(line_edit));
+            self.edits.target = decision.target;
         }
         admission
     }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::captured;
 use super::date::Dates;
-use super::record::Record;
+use super::record::{LostConnection, Record};
 use crate::config::model::{Capture, Captures};
 use crate::http::head::Lines;
 
@@ -101,6 +101,27 @@ pub(super) fn connect(record: &Record<'_>, out: &mut Vec<u8>) -> bool {
     out.extend_from_slice(record.frontend.as_bytes());
     out.extend_from_slice(b"/HTTP)");
     true
+}
+
+/// Appends the line of a connection that came to nothing, without an end of line.
+pub(super) fn lost(lost: &LostConnection<'_>, dates: &mut Dates, out: &mut Vec<u8>) {
+    match lost.client {
+        Some(client) => address(client, out),
+        None => out.extend_from_slice(UNIX_CLIENT),
+    }
+    out.extend_from_slice(b" [");
+    dates.request(lost.accepted, out);
+    out.extend_from_slice(b"] ");
+    out.extend_from_slice(lost.frontend.as_bytes());
+    out.push(b'/');
+    out.extend_from_slice(lost.listener.to_string().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(lost.why.as_bytes());
+    if let Some(detail) = lost.detail {
+        out.extend_from_slice(b" (");
+        encode(detail.as_bytes(), out);
+        out.push(b')');
+    }
 }
 
 /// Appends the captured cookie of the request and that of the response, `-` where there is none, with a space

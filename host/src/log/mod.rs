@@ -24,7 +24,7 @@ mod worker;
 mod writer;
 
 pub use exchange_log::ExchangeLog;
-pub use record::Record;
+pub use record::{LostConnection, Record};
 pub use target::TargetSet;
 pub use worker::WorkerLog;
 

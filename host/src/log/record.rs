@@ -6,6 +6,23 @@ use std::time::SystemTime;
 use crate::http::head::{RequestHead, ResponseHead};
 use crate::tls::TlsSession;
 
+/// A connection that ended before its first request: its handshake failed.
+#[derive(Debug, Clone)]
+pub struct LostConnection<'a> {
+    /// The client; `None` for one on a Unix socket.
+    pub client: Option<SocketAddr>,
+    /// When it was accepted.
+    pub accepted: SystemTime,
+    /// The frontend's name.
+    pub frontend: &'a str,
+    /// Which of the frontend's listeners it came to, from 1 on.
+    pub listener: usize,
+    /// What happened, in HAProxy's words.
+    pub why: &'a str,
+    /// What exactly was wrong.
+    pub detail: Option<&'a str>,
+}
+
 /// An exchange, for the log. Times are in milliseconds; -1 stands for a phase that was not reached.
 #[derive(Debug, Clone)]
 pub struct Record<'a> {

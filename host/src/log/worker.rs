@@ -9,7 +9,7 @@ use super::date::Dates;
 use super::exchange_log::ExchangeLog;
 use super::pattern::Place;
 use super::queue::{BATCH_BYTES, Batch};
-use super::record::Record;
+use super::record::{LostConnection, Record};
 use super::target::{Outlet, TargetSet};
 use super::{httplog, json, pattern};
 use crate::config::model::{LogLevel, LogLine};
@@ -101,6 +101,15 @@ impl WorkerLog {
             target.frame.write_whole(level, &self.message, now, &mut self.dates, &mut slot.batch.bytes);
             self.pending = true;
             slot.added();
+        }
+    }
+
+    /// Logs a connection that came to nothing, at `info` as HAProxy does.
+    pub fn connection(&mut self, log: &ExchangeLog, lost: &LostConnection<'_>) {
+        if log.targets().takes(LogLevel::Info) {
+            self.message.clear();
+            httplog::lost(lost, &mut self.dates, &mut self.message);
+            self.line(log.targets(), LogLevel::Info);
         }
     }
 

@@ -116,6 +116,7 @@ fn server(number: usize) -> model::Server {
         disabled: false,
         check: None,
         cookie: None,
+        tls: None,
         labels: Vec::new(),
     }
 }

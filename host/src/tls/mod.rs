@@ -1,29 +1,20 @@
-//! TLS: what is known of a client that came by it.
+//! TLS, to clients and to servers: certificates and whom they serve, handshakes, and the byte stream that comes of one.
+//! All of it on rustls; which files and versions stands in the configuration.
 
-/// The facts of a client's TLS connection, settled by its handshake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(dead_code)]
-pub(crate) struct TlsSession {
-    /// The protocol's version, as in `TLSv1.3`.
-    pub(crate) version: &'static str,
-    /// The cipher suite's name, as IANA has it.
-    pub(crate) cipher: &'static str,
-    /// The name that the client asked for (SNI), in lower case.
-    pub(crate) server_name: Option<String>,
-    /// The protocol that was agreed on (ALPN), as in `h2`.
-    pub(crate) alpn: Option<Vec<u8>>,
-    /// The certificate that the client showed, and that was found good.
-    pub(crate) client: Option<ClientCertificate>,
-    /// Whether an earlier session was taken up again.
-    pub(crate) resumed: bool,
-}
+mod accept;
+mod carrier;
+mod certificate;
+mod connect;
+mod connector;
+pub(crate) mod expiry;
+mod listener;
+mod prepared;
+mod resolver;
+mod session;
 
-/// A client's certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(dead_code)]
-pub(crate) struct ClientCertificate {
-    /// Its subject, as in `CN=alice,O=Example`.
-    pub(crate) subject: String,
-    /// The subject's common name.
-    pub(crate) common_name: Option<String>,
-}
+pub(crate) use accept::accept;
+pub(crate) use connect::connect;
+pub(crate) use connector::Connector;
+pub(crate) use listener::Listener;
+pub(crate) use prepared::{Preparation, Prepared, files};
+pub(crate) use session::TlsSession;

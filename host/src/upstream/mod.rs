@@ -10,6 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::backend::server::Server;
 use crate::config::model::ServerAddress;
 use crate::stream::Stream;
+use crate::tls;
 
 pub(crate) use pool::Pool;
 
@@ -18,11 +19,22 @@ pub(crate) use pool::Pool;
 /// # Errors
 /// Those of the system; `NotFound` while the server's name has no address.
 pub(crate) async fn connect(server: &Server) -> io::Result<Stream> {
-    match (&server.config.address, server.address()) {
+    let stream = match (&server.config.address, server.address()) {
         (ServerAddress::Unix(path), _) => UnixStream::connect(path).await.map(Stream::Unix),
         (_, Some(address)) => connect_tcp(address).await,
         (_, None) => Err(io::ErrorKind::NotFound.into()),
+    }?;
+    if server.config.tls.is_none() {
+        return Ok(stream);
     }
+    connect_tls(server, stream).await
+}
+
+async fn connect_tls(server: &Server, stream: Stream) -> io::Result<Stream> {
+    let Some(connector) = server.tls().filter(|connector| connector.requests) else { return Ok(stream) };
+    // The future of a handshake is large, and most connections have none.
+    let connected = Box::pin(tls::connect(&connector, stream)).await;
+    connected.inspect_err(|error| connector.complain(&server.config.name, error))
 }
 
 async fn connect_tcp(address: SocketAddr) -> io::Result<Stream> {

@@ -1,6 +1,6 @@
 //! A worker's doors: where clients are let in, as far as the bounds allow, and counted while they stay.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::connection;
 use crate::count::Count;
 use crate::listener::Listener;
 use crate::stream::Stream;
+use crate::tls;
 
 /// How long accepting rests after the system refused for want of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -23,17 +24,33 @@ pub(crate) struct Doorway {
     frontend: Cell<Option<usize>>,
     connections: Arc<Count>,
     closed: Notify,
+    /// Which of the frontend's listeners it is, from 1 on.
+    number: Cell<usize>,
+    /// TLS with those who come from now on.
+    tls: RefCell<Option<Rc<tls::Listener>>>,
 }
 
 impl Doorway {
     /// A door to the frontend of this index, whose clients are counted there.
     pub(super) fn new(frontend: usize, connections: Arc<Count>) -> Rc<Doorway> {
-        Rc::new(Doorway { frontend: Cell::new(Some(frontend)), connections, closed: Notify::new() })
+        let (closed, number, tls) = (Notify::new(), Cell::new(1), RefCell::default());
+        Rc::new(Doorway { frontend: Cell::new(Some(frontend)), connections, closed, number, tls })
     }
 
     /// From now on it leads to another frontend.
     pub(super) fn lead_to(&self, frontend: usize) {
         self.frontend.set(Some(frontend));
+    }
+
+    /// From now on clients are met with this TLS, or in clear.
+    pub(super) fn secure(&self, number: usize, tls: Option<tls::Listener>) {
+        self.number.set(number);
+        self.tls.replace(tls.map(Rc::new));
+    }
+
+    /// Which of the frontend's listeners it is, from 1 on.
+    pub(crate) fn number(&self) -> usize {
+        self.number.get()
     }
 
     /// Nobody is let in any more; who is in may end the exchange at hand.
@@ -97,6 +114,12 @@ fn admit(
         frontend.tally.connections.add(1);
     }
     let task = Task::new(worker, Some(places));
+    let tls = doorway.tls.borrow().clone();
+    if let Some(listener) = tls {
+        let secured = secured(worker.clone(), doorway.clone(), listener, stream, peer);
+        drop(tokio::task::spawn_local(task.run(secured)));
+        return;
+    }
     tokio::task::spawn_local(task.run(connection::serve(
         worker.clone(),
         doorway.clone(),
@@ -104,6 +127,20 @@ fn admit(
         peer,
         None,
     )));
+}
+
+/// Serves a client that comes by TLS.
+async fn secured(
+    worker: Rc<Worker>,
+    doorway: Rc<Doorway>,
+    listener: Rc<tls::Listener>,
+    stream: Stream,
+    peer: Option<SocketAddr>,
+) {
+    if let Some((stream, session)) = tls::accept(&worker, &doorway, &listener, stream, peer).await {
+        drop(listener);
+        connection::serve(worker, doorway, stream, peer, Some(session)).await;
+    }
 }
 
 /// A connection's places under the bounds of its listener, frontend and process.

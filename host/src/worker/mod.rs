@@ -25,9 +25,10 @@ use crate::backend::Backend;
 use crate::config::model::{self, BindAddress};
 use crate::count::Count;
 use crate::listener::{ListenSocket, Listener};
-use crate::log::{ExchangeLog, Record, WorkerLog};
+use crate::log::{ExchangeLog, LostConnection, Record, WorkerLog};
 use crate::policy::{Balancer, Persistence};
 use crate::stats::tally::{BackendTallies, FrontendTally};
+use crate::tls;
 use crate::upstream::Pool;
 
 pub(crate) use door::Doorway;
@@ -159,6 +160,10 @@ pub(crate) struct Door {
     pub(crate) frontend: usize,
     /// Its client connections, over all workers.
     pub(crate) connections: Arc<Count>,
+    /// Which of the frontend's listeners it is, from 1 on.
+    pub(crate) number: usize,
+    /// TLS with its clients.
+    pub(crate) tls: Option<tls::Listener>,
 }
 
 /// A worker, for those on its thread.
@@ -190,6 +195,16 @@ impl Worker {
         let mut log = self.log.borrow_mut();
         let pending = log.is_pending();
         log.exchange(to, record);
+        if !pending && log.is_pending() {
+            self.log_pending.notify_one();
+        }
+    }
+
+    /// Logs a connection that came to nothing.
+    pub(crate) fn log_connection(&self, to: &ExchangeLog, lost: &LostConnection<'_>) {
+        let mut log = self.log.borrow_mut();
+        let pending = log.is_pending();
+        log.connection(to, lost);
         if !pending && log.is_pending() {
             self.log_pending.notify_one();
         }
@@ -285,6 +300,7 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
             }
             (None, None) => continue,
         };
+        doorway.secure(door.number, door.tls);
         open.insert(door.address, doorway);
     }
     for (_, gone) in std::mem::replace(doors, open) {

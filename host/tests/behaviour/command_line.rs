@@ -2,7 +2,7 @@
 
 use lb_host::policy::built_ins;
 
-use super::kit::{Directory, Process, Proxy, Signal, client, get, lb, origin, proxy, run, until};
+use super::kit::{Authority, Directory, Process, Proxy, Signal, client, get, lb, origin, proxy, run, until};
 
 fn checked(text: &str) -> (i32, String, String) {
     let directory = Directory::new();
@@ -79,9 +79,9 @@ fn inspect_knows_the_built_in_policies() {
 
 /// Starts the demo. Its usual ports may be taken, by another of these tests too, and even between its look
 /// and its bind: then it is started again.
-fn demo() -> Proxy {
+fn demo(arguments: &[&str]) -> Proxy {
     until("the demo runs", || {
-        let mut process = Process::start(lb(&["demo"]));
+        let mut process = Process::start(lb(arguments));
         let (log, errors) = process.output();
         let ready = until("it is ready, or has ended", || {
             let ready = log.all().iter().any(|line| line.starts_with("ready "));
@@ -93,7 +93,7 @@ fn demo() -> Proxy {
 
 #[test]
 fn the_demo_shows_what_it_promises_and_ends_cleanly() {
-    let mut demos = [demo(), demo()];
+    let mut demos = [demo(&["demo"]), demo(&["demo"])];
     for demo in &mut demos {
         demo.log.wait("Three things to try");
         let doors: Vec<String> =
@@ -110,6 +110,15 @@ fn the_demo_shows_what_it_promises_and_ends_cleanly() {
         demo.process.signal(Signal::Interrupt);
         assert_eq!(demo.process.wait().code(), Some(0));
     }
+}
+
+#[test]
+fn the_demo_speaks_tls_by_a_certificate_of_its_own() {
+    let demo = demo(&["demo", "--tls"]);
+    let line = demo.log.wait("curl -k https://localhost:");
+    let port = line.rsplit(':').next().expect("a port").trim_end_matches('/');
+    let refused = Authority::new().clients().refused(&format!("127.0.0.1:{port}"), "localhost");
+    assert!(refused.contains("invalid peer certificate"), "{refused}");
 }
 
 #[test]

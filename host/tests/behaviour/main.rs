@@ -6,6 +6,7 @@
 mod guest;
 mod kit;
 
+mod admin_page;
 mod balancing;
 mod bodies;
 mod central_logs;
@@ -27,5 +28,7 @@ mod rules;
 mod smuggling;
 mod sockets;
 mod timeouts;
+mod tls;
+mod tls_servers;
 mod tunnels;
 mod watching;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::backend::server::Server;
 use crate::config::model::{self, CheckKind, HttpCheck, ServerAddress};
+use crate::tls::Connector;
 
 /// Where a check goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +38,18 @@ pub struct Budget {
 pub enum Finding {
     /// The server accepted the connection, and no more was asked.
     Layer4Passed,
+    /// It took part in a TLS handshake, and no more was asked.
+    Layer6Passed,
     /// It answered with a status that passes.
     Layer7Passed(u16),
     /// The connection failed.
     Layer4Problem(String),
     /// No connection came about in time.
     Layer4Timeout,
+    /// The TLS handshake failed.
+    Layer6Invalid(String),
+    /// It did not come to an end in time.
+    Layer6Timeout,
     /// It answered with a status that does not pass, and this reason phrase.
     Layer7WrongStatus(u16, String),
     /// What it answered is not HTTP, or too long, or breaks off.
@@ -56,7 +63,7 @@ pub enum Finding {
 impl Finding {
     /// Whether the check passed.
     pub fn passed(&self) -> bool {
-        matches!(self, Finding::Layer4Passed | Finding::Layer7Passed(_))
+        matches!(self, Finding::Layer4Passed | Finding::Layer6Passed | Finding::Layer7Passed(_))
     }
 }
 
@@ -95,7 +102,12 @@ impl Budget {
 }
 
 /// Checks a server.
-pub async fn check(target: &Target, kind: &CheckKind, budget: Budget) -> Finding {
+pub(crate) async fn check(
+    target: &Target,
+    kind: &CheckKind,
+    tls: Option<&Connector>,
+    budget: Budget,
+) -> Finding {
     let start = Instant::now();
     let connect_until = start + budget.connect;
     match target {
@@ -105,14 +117,36 @@ pub async fn check(target: &Target, kind: &CheckKind, budget: Budget) -> Finding
             Ok(Ok(stream)) => {
                 // A reset at the end, as HAProxy's checks do, so that they leave no sockets in TIME_WAIT.
                 let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-                ask(stream, kind, connect_until, budget.answer).await
+                shake_hands(stream, kind, tls, connect_until, budget.answer).await
             }
         },
         Target::Unix(path) => match timeout_at(connect_until, UnixStream::connect(path)).await {
             Err(_) => Finding::Layer4Timeout,
             Ok(Err(error)) => Finding::SocketError(words(&error)),
-            Ok(Ok(stream)) => ask(stream, kind, connect_until, budget.answer).await,
+            Ok(Ok(stream)) => shake_hands(stream, kind, tls, connect_until, budget.answer).await,
         },
+    }
+}
+
+/// Goes on by TLS, where that is wanted. Without a request to ask, a handshake that is done is a check passed.
+async fn shake_hands<S>(
+    stream: S,
+    kind: &CheckKind,
+    tls: Option<&Connector>,
+    until: Instant,
+    answer: Option<Duration>,
+) -> Finding
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Some(tls) = tls else { return ask(stream, kind, until, answer).await };
+    let until = answer.map_or(until, |answer| Instant::now() + answer);
+    let connector = tokio_rustls::TlsConnector::from(tls.config.clone());
+    match timeout_at(until, connector.connect(tls.name.clone(), stream)).await {
+        Err(_) => Finding::Layer6Timeout,
+        Ok(Err(error)) => Finding::Layer6Invalid(words(&error)),
+        Ok(Ok(_)) if *kind == CheckKind::Tcp => Finding::Layer6Passed,
+        Ok(Ok(stream)) => ask(stream, kind, until, None).await,
     }
 }
 
@@ -198,6 +232,9 @@ impl fmt::Display for Finding {
             Finding::Layer7Passed(code) => write!(f, "Layer7 check passed, code {code}"),
             Finding::Layer4Problem(info) => write!(f, "Layer4 connection problem, {info}"),
             Finding::Layer4Timeout => f.write_str("Layer4 timeout"),
+            Finding::Layer6Passed => f.write_str("Layer6 check passed"),
+            Finding::Layer6Invalid(info) => write!(f, "Layer6 invalid response, {info}"),
+            Finding::Layer6Timeout => f.write_str("Layer6 timeout"),
             Finding::Layer7WrongStatus(code, info) if info.is_empty() => {
                 write!(f, "Layer7 wrong status, code {code}")
             }

@@ -83,7 +83,8 @@ async fn keep_checking(backend: Arc<Backend>, index: usize, check: Check, first:
         }
         let Some(target) = Target::of(server, &check) else { return };
         let began = Instant::now();
-        let finding = check::check(&target, &backend.config.check, budget).await;
+        let tls = server.tls().filter(|connector| connector.checks);
+        let finding = check::check(&target, &backend.config.check, tls.as_deref(), budget).await;
         let finished = Instant::now();
         due = finished
             + report(

@@ -9,6 +9,7 @@ mod logging;
 mod proxy;
 mod rules;
 mod server;
+mod tls;
 
 /// A kind of section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
         server::KEYS,
         rules::KEYS,
         logging::KEYS,
+        tls::KEYS,
     ]
     .into_iter()
     .flatten()

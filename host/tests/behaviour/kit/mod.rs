@@ -9,6 +9,7 @@ mod origin;
 mod process;
 mod proxy;
 mod temporary;
+mod tls;
 mod wait;
 mod wire;
 
@@ -19,5 +20,6 @@ pub(crate) use origin::{Answer, Gate, Next, Origin, Refusing, Unanswering, origi
 pub(crate) use process::{Process, Signal, lb, run};
 pub(crate) use proxy::{Proxy, Setup, proxy};
 pub(crate) use temporary::Directory;
+pub(crate) use tls::{Authority, Clients, Signed};
 pub(crate) use wait::{PATIENCE, until};
 pub(crate) use wire::{Message, Wire};

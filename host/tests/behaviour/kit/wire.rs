@@ -15,6 +15,7 @@ pub(crate) struct Wire {
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, TcpStream>>),
 }
 
 /// A request or a response.
@@ -85,7 +86,8 @@ impl Wire {
     }
 
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.socket.write_all(bytes.as_ref())
+        self.socket.write_all(bytes.as_ref())?;
+        self.socket.flush()
     }
 
     /// Reads a head; `None` where the connection ended before its first byte.
@@ -193,6 +195,23 @@ impl Wire {
         }
     }
 
+    /// Goes through the handshake, where it is by TLS.
+    pub(super) fn shake_hands(&mut self) -> io::Result<()> {
+        let Socket::Tls(tls) = &mut self.socket else { return Ok(()) };
+        while tls.conn.is_handshaking() {
+            tls.conn.complete_io(&mut tls.sock)?;
+        }
+        Ok(())
+    }
+
+    /// The connection of one by TLS.
+    pub(super) fn tls(&self) -> Option<&rustls::ClientConnection> {
+        match &self.socket {
+            Socket::Tls(tls) => Some(&tls.conn),
+            Socket::Tcp(_) | Socket::Unix(_) => None,
+        }
+    }
+
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }
@@ -210,6 +229,10 @@ fn cut_off() -> io::Error {
 }
 
 impl Socket {
+    pub(super) fn tls(connection: rustls::ClientConnection, stream: TcpStream) -> Socket {
+        Socket::Tls(Box::new(rustls::StreamOwned::new(connection, stream)))
+    }
+
     fn be_patient(&self) {
         let done = match self {
             Socket::Tcp(stream) => stream
@@ -219,6 +242,11 @@ impl Socket {
             Socket::Unix(stream) => stream
                 .set_read_timeout(Some(PATIENCE))
                 .and_then(|()| stream.set_write_timeout(Some(PATIENCE))),
+            Socket::Tls(tls) => tls
+                .sock
+                .set_nodelay(true)
+                .and_then(|()| tls.sock.set_read_timeout(Some(PATIENCE)))
+                .and_then(|()| tls.sock.set_write_timeout(Some(PATIENCE))),
         };
         // A peer that has gone already is met at the next read.
         let _ = done;
@@ -228,6 +256,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.try_clone().map(Socket::Tcp),
             Socket::Unix(stream) => stream.try_clone().map(Socket::Unix),
+            Socket::Tls(tls) => tls.sock.try_clone().map(Socket::Tcp),
         }
     }
 
@@ -235,6 +264,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.shutdown(how),
             Socket::Unix(stream) => stream.shutdown(how),
+            Socket::Tls(tls) => tls.sock.shutdown(how),
         }
     }
 }
@@ -244,6 +274,7 @@ impl Read for Socket {
         match self {
             Socket::Tcp(stream) => stream.read(space),
             Socket::Unix(stream) => stream.read(space),
+            Socket::Tls(tls) => tls.read(space),
         }
     }
 }
@@ -253,10 +284,14 @@ impl Write for Socket {
         match self {
             Socket::Tcp(stream) => stream.write(bytes),
             Socket::Unix(stream) => stream.write(bytes),
+            Socket::Tls(tls) => tls.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Socket::Tcp(_) | Socket::Unix(_) => Ok(()),
+            Socket::Tls(tls) => tls.flush(),
+        }
     }
 }

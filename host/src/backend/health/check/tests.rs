@@ -23,7 +23,7 @@ async fn checked(http: HttpCheck, text: &[u8]) -> (Finding, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let target = Target::Tcp(listener.local_addr().expect("an address"));
     let kind = CheckKind::Http(http);
-    let (finding, asked) = tokio::join!(check(&target, &kind, BUDGET), async {
+    let (finding, asked) = tokio::join!(check(&target, &kind, None, BUDGET), async {
         let (stream, _) = listener.accept().await.expect("a connection");
         answer(stream, text).await
     });
@@ -87,7 +87,7 @@ async fn a_connection_that_breaks_is_a_socket_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let target = Target::Tcp(listener.local_addr().expect("an address"));
     let kind = CheckKind::Http(fixtures::http_check());
-    let (finding, ()) = tokio::join!(check(&target, &kind, BUDGET), async {
+    let (finding, ()) = tokio::join!(check(&target, &kind, None, BUDGET), async {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         stream.read_u8().await.expect("the request");
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger");
@@ -99,9 +99,9 @@ async fn a_connection_that_breaks_is_a_socket_error() {
 async fn a_tcp_check_asks_for_a_connection_and_no_more() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let target = Target::Tcp(listener.local_addr().expect("an address"));
-    assert_eq!(check(&target, &CheckKind::Tcp, BUDGET).await, Finding::Layer4Passed);
+    assert_eq!(check(&target, &CheckKind::Tcp, None, BUDGET).await, Finding::Layer4Passed);
     drop(listener);
-    let finding = check(&target, &CheckKind::Tcp, BUDGET).await;
+    let finding = check(&target, &CheckKind::Tcp, None, BUDGET).await;
     assert_eq!(finding.to_string(), "Layer4 connection problem, Connection refused");
 }
 
@@ -111,11 +111,11 @@ async fn a_server_that_stays_silent_is_given_up_when_the_budget_is_spent() {
     let target = Target::Tcp(listener.local_addr().expect("an address"));
     let kind = CheckKind::Http(fixtures::http_check());
     let start = Instant::now();
-    assert_eq!(check(&target, &kind, BUDGET).await, Finding::Layer7Timeout);
+    assert_eq!(check(&target, &kind, None, BUDGET).await, Finding::Layer7Timeout);
     assert_eq!(start.elapsed().as_secs(), 1);
     let slow = Budget { connect: SECOND, answer: Some(3 * SECOND) };
     let start = Instant::now();
-    assert_eq!(check(&target, &kind, slow).await, Finding::Layer7Timeout);
+    assert_eq!(check(&target, &kind, None, slow).await, Finding::Layer7Timeout);
     assert_eq!(start.elapsed().as_secs(), 3);
 }
 
@@ -134,7 +134,7 @@ async fn a_server_that_accepts_no_connection_is_a_layer_4_timeout() {
             Err(_) => break,
         }
     }
-    assert_eq!(check(&Target::Tcp(address), &CheckKind::Tcp, BUDGET).await, Finding::Layer4Timeout);
+    assert_eq!(check(&Target::Tcp(address), &CheckKind::Tcp, None, BUDGET).await, Finding::Layer4Timeout);
 }
 
 #[tokio::test]
@@ -142,10 +142,10 @@ async fn unix_sockets_are_checked_like_addresses() {
     let path = std::env::temp_dir().join(format!("lb-check-{}.sock", std::process::id()));
     let kind = CheckKind::Http(fixtures::http_check());
     let target = Target::Unix(path.clone());
-    let finding = check(&target, &kind, BUDGET).await;
+    let finding = check(&target, &kind, None, BUDGET).await;
     assert_eq!(finding.to_string(), "socket error, No such file or directory");
     let listener = UnixListener::bind(&path).expect("a socket");
-    let (finding, _) = tokio::join!(check(&target, &kind, BUDGET), async {
+    let (finding, _) = tokio::join!(check(&target, &kind, None, BUDGET), async {
         let (stream, _) = listener.accept().await.expect("a connection");
         answer(stream, b"HTTP/1.0 204 X\r\n\r\n").await
     });

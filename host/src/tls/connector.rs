@@ -1,0 +1,153 @@
+//! TLS towards servers: whom to trust, what name to ask for, and what to show.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientConfig, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::certificate::{Certificate, Unusable};
+use super::expiry::now_s;
+use crate::config::model::tls::ServerTls;
+use crate::config::model::{Server, ServerAddress};
+
+/// How often the log hears of a server whose handshakes fail.
+const COMPLAINT_S: u64 = 30;
+
+/// How one server is spoken to by TLS.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    /// Versions, trust and sessions.
+    pub(crate) config: Arc<ClientConfig>,
+    /// The name to ask for.
+    pub(crate) name: ServerName<'static>,
+    /// Whether requests go by TLS.
+    pub(crate) requests: bool,
+    /// Whether health checks do.
+    pub(crate) checks: bool,
+    /// The second since 1970 when the log last heard of a failure.
+    complained_s: AtomicU64,
+}
+
+impl Connector {
+    /// For one server; `authorities` where its certificate is verified.
+    pub(super) fn new(
+        server: &Server,
+        tls: &ServerTls,
+        authorities: Option<Arc<RootCertStore>>,
+        certificate: Option<&Certificate>,
+    ) -> Result<Connector, Unusable> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Unusable::new(format!("TLS to this server cannot be set up: {error}"), "")
+        };
+        let provider = Arc::new(ring::default_provider());
+        let verifier: Arc<dyn ServerCertVerifier> = match authorities {
+            Some(store) => WebPkiServerVerifier::builder_with_provider(store, provider.clone())
+                .build()
+                .map_err(|error| failed(&error))?,
+            None => Arc::new(Anybody(provider.clone())),
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failed(&error))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match certificate {
+            Some(certificate) => builder.with_client_cert_resolver(Arc::new(Shown(certificate.key.clone()))),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = tls.alpn.iter().map(|protocol| protocol.clone().into_bytes()).collect();
+        Ok(Connector {
+            config: Arc::new(config),
+            name: name(server, tls)?,
+            requests: tls.requests,
+            checks: tls.checks,
+            complained_s: AtomicU64::new(0),
+        })
+    }
+
+    /// Tells the log that a handshake failed, once in a while.
+    pub(crate) fn complain(&self, server: &str, error: &std::io::Error) {
+        let now = now_s().unsigned_abs();
+        let last = self.complained_s.load(Relaxed);
+        let due = last == 0 || now >= last + COMPLAINT_S;
+        if due && self.complained_s.compare_exchange(last, now, Relaxed, Relaxed).is_ok() {
+            tracing::warn!(server, "the TLS handshake with server {server} fails: {error}");
+        }
+    }
+}
+
+fn name(server: &Server, tls: &ServerTls) -> Result<ServerName<'static>, Unusable> {
+    let host = match (&tls.sni, &server.address) {
+        (Some(sni), _) => sni.clone(),
+        (None, ServerAddress::Ip(address)) => return Ok(ServerName::from(address.ip())),
+        (None, ServerAddress::Name(name, _)) => name.clone(),
+        (None, ServerAddress::Unix(_)) if !tls.verify => "localhost".to_owned(),
+        (None, ServerAddress::Unix(_)) => {
+            let message = "there is no name to verify this server's certificate by";
+            return Err(Unusable::new(message, "say `sni = \"…\"`"));
+        }
+    };
+    ServerName::try_from(host.clone()).map_err(|_| {
+        Unusable::new(
+            format!("`{host}` cannot be asked for by TLS"),
+            "say `sni = \"…\"` with a name that can",
+        )
+    })
+}
+
+/// `crt`: what servers are shown that ask for a certificate.
+#[derive(Debug)]
+struct Shown(Arc<rustls::sign::CertifiedKey>);
+
+impl rustls::client::ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        Some(self.0.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// `verify = "none"`: whoever holds the key of the certificate that is shown, whatever it says.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
