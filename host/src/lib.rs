@@ -7,8 +7,10 @@ mod connection;
 mod exchange;
 pub mod failure;
 pub mod http;
+mod limit;
 mod listener;
 pub mod log;
+mod pages;
 pub mod policy;
 mod upstream;
 

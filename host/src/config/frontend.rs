@@ -5,6 +5,7 @@ use toml::Spanned;
 use super::address;
 use super::diagnostics::Problem;
 use super::layer::Layers;
+use super::limits;
 use super::log_target::LogChoice;
 use super::model::{Bind, Frontend, Global, LogTarget, Span};
 use super::read::{Switch, limit};
@@ -35,7 +36,7 @@ impl Named {
 pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global: &Global) -> Named {
     let own = Layers::read(section);
     let binds = section.require("bind", binds).unwrap_or_default();
-    let Layers { proxy, timeout, .. } = own.over(defaults);
+    let Layers { proxy, timeout, errorfile, .. } = own.over(defaults);
     if proxy.default_backend.is_none() {
         section.require("default_backend", |_| Some(()));
     }
@@ -59,6 +60,8 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         httplog: proxy.httplog.unwrap_or(false),
         dontlognull: proxy.dontlognull.unwrap_or(false),
         timeout: timeout.of_client(),
+        errorfile,
+        limits: limits::read(section),
     };
     Named { binds, default_backend: proxy.default_backend, frontend }
 }

@@ -7,12 +7,14 @@
 mod address;
 mod backend;
 pub mod diagnostics;
+mod errorfile;
 mod file;
 mod forward_for;
 mod frontend;
 mod http_check;
 pub mod keys;
 mod layer;
+mod limits;
 mod log_target;
 pub mod model;
 mod policy;

@@ -1,6 +1,9 @@
 //! The configuration as the rest of the program sees it: checked, defaults filled in, and every name
 //! replaced by an index. Behind this module nothing is looked up by name.
 
+pub mod limits;
+pub mod pages;
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -75,6 +78,10 @@ pub struct Frontend {
     pub dontlognull: bool,
     /// Its timeouts.
     pub timeout: ClientTimeouts,
+    /// Pages of the user's own, those of `[defaults]` included.
+    pub errorfile: Vec<pages::ErrorFile>,
+    /// How much it lets in.
+    pub limits: Vec<limits::Limit>,
 }
 
 /// One listening socket.
@@ -164,6 +171,10 @@ pub struct Backend {
     pub redispatch: bool,
     /// Its timeouts.
     pub timeout: ServerTimeouts,
+    /// Pages of the user's own, over those of the frontend.
+    pub errorfile: Vec<pages::ErrorFile>,
+    /// How much it lets in.
+    pub limits: Vec<limits::Limit>,
 }
 
 /// A policy as a backend names it.

@@ -82,6 +82,8 @@ pub fn backend_of(servers: Vec<model::Server>) -> Arc<Backend> {
         retries: 3,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
+        errorfile: Vec::new(),
+        limits: Vec::new(),
     };
     let backend = Backend::new(config, shared);
     // Names would have to be looked up first; here they need not.

@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use crate::config::diagnostics::{Diagnostics, Problem};
+use crate::config::diagnostics::{Diagnostics, Problem, Severity};
 use crate::config::{self, Loaded};
+use crate::pages::Shelf;
 use crate::policy::{self, Proven};
 
 /// Where the configuration comes from.
@@ -30,6 +31,8 @@ pub(crate) struct Checked {
     /// The configuration.
     pub(crate) loaded: Loaded,
     pub(crate) policies: Vec<Proven>,
+    /// The pages from files.
+    pub(crate) pages: Shelf,
 }
 
 /// Reads a configuration and tries its policies.
@@ -37,7 +40,7 @@ pub(crate) struct Checked {
 /// # Errors
 /// Everything that is wrong with it, as text for people.
 pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checked, Diagnostics> {
-    let loaded = origin.load()?;
+    let mut loaded = origin.load()?;
     let mut diagnostics = Diagnostics::new(loaded.source.clone());
     let mut policies = Vec::new();
     for backend in &loaded.config.backends {
@@ -52,5 +55,12 @@ pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checke
             }),
         }
     }
-    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { loaded, policies }) }
+    let (pages, problems) = Shelf::read(&loaded.config);
+    for problem in problems {
+        match problem.severity {
+            Severity::Error => diagnostics.push(problem),
+            Severity::Warning => loaded.warnings.push(problem),
+        }
+    }
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { loaded, policies, pages }) }
 }

@@ -1,4 +1,4 @@
-//! The files that a configuration is made of: `lb.toml` and the policies that it names. With `watch = true` they are
+//! The files that a configuration is made of: `lb.toml`, and the policies and pages that it names. With `watch = true` they are
 //! looked at once a second.
 //!
 //! Looked at, not listened to: editors and mounts put new files in the place of old ones, links are turned
@@ -30,7 +30,7 @@ struct Stamp {
 
 impl Files {
     /// The files of a configuration as they are now; to be taken before they are read. Of a configuration that
-    /// cannot be read, the policies are not known: then those of `before` count.
+    /// cannot be read, the files that it names are not known: then those of `before` count.
     pub(crate) fn of(origin: &Origin, before: Option<&Files>) -> Files {
         let own = match origin {
             Origin::File(path) => Some(path.clone()),
@@ -39,7 +39,7 @@ impl Files {
         // Its stamp must be older than what is read of it.
         let mut files: Vec<_> = own.into_iter().map(stamped).collect();
         let paths = match origin.load() {
-            Ok(loaded) => policies(&loaded.config),
+            Ok(loaded) => named(&loaded.config),
             Err(_) => {
                 before.into_iter().flat_map(|files| files.0.iter().map(|(path, _)| path.clone())).collect()
             }
@@ -58,13 +58,15 @@ impl Files {
     }
 }
 
-fn policies(config: &Config) -> Vec<PathBuf> {
+fn named(config: &Config) -> Vec<PathBuf> {
+    let pages = config.frontends.iter().map(|frontend| &frontend.errorfile);
+    let pages = pages.chain(config.backends.iter().map(|backend| &backend.errorfile)).flatten();
     let specs = config.backends.iter().flat_map(|backend| backend.balance.iter().chain(&backend.persistence));
     let files = specs.filter_map(|spec| match &spec.source {
         PolicySource::File(path) => Some(path.clone()),
         PolicySource::BuiltIn(_) => None,
     });
-    files.collect()
+    files.chain(pages.map(|page| page.path.clone())).collect()
 }
 
 fn stamped(path: PathBuf) -> (PathBuf, Option<Stamp>) {

@@ -8,10 +8,12 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Worker;
 use crate::connection;
 use crate::count::Count;
+use crate::limit::Place;
 use crate::listener::Listener;
 use crate::stream::Stream;
 
@@ -56,7 +58,7 @@ impl Doorway {
 /// Lets clients in, as long as the bounds allow; past them they wait in the kernel's queue.
 pub(super) async fn accept(worker: Rc<Worker>, listener: Listener, doorway: Rc<Doorway>) {
     // While it is at work, a worker that drains is not done: somebody may still stand before the door.
-    let _task = Task::new(&worker, None);
+    let _task = Task::new(&worker, None, Vec::new());
     loop {
         let waited = tokio::select! {
             waited = listener.wait() => waited,
@@ -92,7 +94,9 @@ fn admit(
     stream: Stream,
     peer: Option<SocketAddr>,
 ) {
-    let task = Task::new(worker, Some(places));
+    // Who is over a limit is let go unread: `stream` closes here.
+    let Some(held) = counted(worker, doorway, peer) else { return };
+    let task = Task::new(worker, Some(places), held);
     tokio::task::spawn_local(task.run(connection::serve(
         worker.clone(),
         doorway.clone(),
@@ -100,6 +104,16 @@ fn admit(
         peer,
         None,
     )));
+}
+
+/// Counts a connection at its frontend's limits. `None`: it is over one.
+fn counted(worker: &Worker, doorway: &Doorway, peer: Option<SocketAddr>) -> Option<Vec<Place>> {
+    let generation = worker.generation();
+    let frontend = doorway.frontend().and_then(|index| generation.frontends.get(index));
+    match frontend.and_then(|frontend| frontend.shared.limits.as_ref()) {
+        Some(limits) => limits.connection(peer.map(|peer| peer.ip()), Instant::now()),
+        None => Some(Vec::new()),
+    }
 }
 
 /// A connection's places under the bounds of its listener, frontend and process.
@@ -146,12 +160,14 @@ struct Task {
     worker: Rc<Worker>,
     id: usize,
     _places: Option<Places>,
+    /// Its places under the limits of its frontend.
+    _held: Vec<Place>,
 }
 
 impl Task {
-    fn new(worker: &Rc<Worker>, places: Option<Places>) -> Task {
+    fn new(worker: &Rc<Worker>, places: Option<Places>, held: Vec<Place>) -> Task {
         let id = worker.tasks.borrow_mut().insert(Waker::noop().clone());
-        Task { worker: worker.clone(), id, _places: places }
+        Task { worker: worker.clone(), id, _places: places, _held: held }
     }
 
     async fn run(self, connection: impl Future<Output = ()>) {
