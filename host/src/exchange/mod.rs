@@ -122,6 +122,7 @@ impl<'a> Exchange<'a> {
             Admission::Refused(failure) => self.fail(failure).await,
             Admission::Limited(refusal) => self.turn_away(&refusal).await,
         };
+        self.story.uploaded = self.upload.written;
         self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
         self.client.scratch.up = self.upload.into_spare();
         next

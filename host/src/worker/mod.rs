@@ -25,7 +25,7 @@ use crate::config::model::{self, BindAddress};
 use crate::count::Count;
 use crate::limit::Limits;
 use crate::listener::{ListenSocket, Listener};
-use crate::log::{Record, TargetSet, WorkerLog};
+use crate::log::{ExchangeLog, Record, WorkerLog};
 use crate::pages::Pages;
 use crate::policy::{Balancer, Persistence};
 use crate::upstream::Pool;
@@ -63,7 +63,7 @@ pub(crate) struct Frontend {
 pub(crate) struct FrontendSeat {
     pub(crate) shared: Arc<Frontend>,
     /// Where its exchanges are logged.
-    pub(crate) log: TargetSet,
+    pub(crate) log: ExchangeLog,
 }
 
 /// A backend on a worker.
@@ -191,10 +191,10 @@ impl Worker {
     }
 
     /// Logs an exchange.
-    pub(crate) fn log(&self, targets: &TargetSet, record: &Record<'_>, httplog: bool) {
+    pub(crate) fn log(&self, to: &ExchangeLog, record: &Record<'_>) {
         let mut log = self.log.borrow_mut();
         let pending = log.is_pending();
-        log.exchange(targets, record, httplog);
+        log.exchange(to, record);
         if !pending && log.is_pending() {
             self.log_pending.notify_one();
         }

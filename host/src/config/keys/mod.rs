@@ -5,6 +5,7 @@
 
 mod global;
 mod limits;
+mod logging;
 mod pages;
 mod proxy;
 mod server;
@@ -83,6 +84,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
         proxy::FRONTEND,
         proxy::BACKEND,
         server::KEYS,
+        logging::KEYS,
         pages::KEYS,
         limits::KEYS,
     ]
