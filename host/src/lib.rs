@@ -14,6 +14,7 @@ mod pages;
 pub mod policy;
 mod upstream;
 
+mod admin;
 mod buffer;
 mod capacity;
 mod count;
@@ -32,4 +33,5 @@ mod report;
 pub mod scaffold;
 pub mod simulate;
 pub mod simulation;
+pub mod stats;
 mod worker;

@@ -94,6 +94,10 @@ fn admit(
     stream: Stream,
     peer: Option<SocketAddr>,
 ) {
+    let generation = worker.generation();
+    if let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) {
+        frontend.tally.connections.add(1);
+    }
     // Who is over a limit is let go unread: `stream` closes here.
     let Some(held) = counted(worker, doorway, peer) else { return };
     let task = Task::new(worker, Some(places), held);

@@ -19,6 +19,7 @@ mod health;
 mod http;
 mod limits;
 mod logs;
+mod metrics;
 mod pages;
 mod policies;
 mod policy_commands;

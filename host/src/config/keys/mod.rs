@@ -3,6 +3,7 @@
 //! Reading finds unknown keys and words its messages from this table, and `docs/configuration.md` is made from
 //! it, so a key cannot be accepted without being documented.
 
+mod admin;
 mod global;
 mod limits;
 mod logging;
@@ -80,6 +81,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
     [
         FILE,
         global::KEYS,
+        admin::KEYS,
         proxy::SHARED,
         proxy::FRONTEND,
         proxy::BACKEND,
