@@ -12,6 +12,7 @@ mod listener;
 pub mod log;
 mod pages;
 pub mod policy;
+pub mod rules;
 mod upstream;
 
 mod admin;

@@ -50,6 +50,7 @@ pub(crate) fn config(name: &str) -> model::Backend {
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),
         limits: Vec::new(),
+        rules: Default::default(),
     }
 }
 

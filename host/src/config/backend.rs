@@ -41,6 +41,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Back
         timeout: timeout.of_server(),
         errorfile,
         limits: limits::read(section),
+        rules: Default::default(),
     }
 }
 

@@ -65,6 +65,8 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         timeout: timeout.of_client(),
         errorfile,
         limits: limits::read(section),
+        rules: Default::default(),
+        access: None,
     };
     Named { binds, default_backend: proxy.default_backend, frontend }
 }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::rules::{Access, ListFile, RuleSet};
 pub use admin::Admin;
 pub use logging::{Capture, Captures, Field, Flags, LogLine, Logging, Piece, Sample};
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub frontends: Vec<Frontend>,
     /// `[backends.*]`, in the order of the file.
     pub backends: Vec<Backend>,
+    /// The files that rules name; to be read before the configuration comes into force.
+    pub lists: Vec<ListFile>,
 }
 
 /// `[global]`: what holds for the process.
@@ -89,6 +92,10 @@ pub struct Frontend {
     pub errorfile: Vec<pages::ErrorFile>,
     /// How much it lets in.
     pub limits: Vec<limits::Limit>,
+    /// What is done to which requests, before a backend has them.
+    pub rules: Arc<RuleSet>,
+    /// Who may connect. `None`: everybody.
+    pub access: Option<Arc<Access>>,
 }
 
 /// One listening socket.
@@ -182,6 +189,8 @@ pub struct Backend {
     pub errorfile: Vec<pages::ErrorFile>,
     /// How much it lets in.
     pub limits: Vec<limits::Limit>,
+    /// What is done to which requests, once it has them.
+    pub rules: Arc<RuleSet>,
 }
 
 /// A policy as a backend names it.

@@ -1,5 +1,5 @@
-//! The files that a configuration is made of: `lb.toml`, and the policies and pages that it names. With `watch = true` they are
-//! looked at once a second.
+//! The files that a configuration is made of: `lb.toml`, and the policies, pages, lists and maps that it names. With
+//! `watch = true` they are looked at once a second.
 //!
 //! Looked at, not listened to: editors and mounts put new files in the place of old ones, links are turned
 //! elsewhere, and network file systems tell nobody. A change counts once it has lasted from one look to the next, so
@@ -66,7 +66,8 @@ fn named(config: &Config) -> Vec<PathBuf> {
         PolicySource::File(path) => Some(path.clone()),
         PolicySource::BuiltIn(_) => None,
     });
-    files.chain(pages.map(|page| page.path.clone())).collect()
+    let lists = config.lists.iter().map(|list| list.path().clone());
+    files.chain(pages.map(|page| page.path.clone())).chain(lists).collect()
 }
 
 fn stamped(path: PathBuf) -> (PathBuf, Option<Stamp>) {

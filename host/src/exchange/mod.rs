@@ -19,6 +19,7 @@ mod limits;
 mod relay;
 mod request;
 mod response;
+mod ruled;
 mod story;
 mod transfer;
 mod tunnel;
@@ -51,7 +52,6 @@ pub(crate) enum Next {
 }
 
 /// What becomes of a request before it has a backend.
-#[allow(dead_code)]
 enum Admission {
     /// Its backend serves it.
     Admitted,
@@ -66,6 +66,7 @@ enum Admission {
 /// A request on its way.
 pub(crate) struct Exchange<'a> {
     worker: &'a Worker,
+    generation: &'a Generation,
     frontend: &'a FrontendSeat,
     /// The one that serves it; the frontend's default until it is admitted.
     backend: &'a BackendSeat,
@@ -99,6 +100,7 @@ impl<'a> Exchange<'a> {
         let upload = Transfer::new(client.scratch.request.framing, encoding, pending);
         Exchange {
             worker,
+            generation,
             frontend,
             backend,
             client,
@@ -135,6 +137,9 @@ impl<'a> Exchange<'a> {
             && let Err(refusal) = self.count(limits)
         {
             return Admission::Limited(refusal);
+        }
+        if let Some(ended) = self.obey_rules() {
+            return ended;
         }
         self.story.admitted = true;
         self.story.has_persistence = self.backend.persistence.is_some();

@@ -25,6 +25,7 @@ mod policies;
 mod policy_commands;
 mod rate_limits;
 mod reloading;
+mod rules;
 mod smuggling;
 mod sockets;
 mod timeouts;

@@ -69,6 +69,7 @@ pub(crate) fn backend(servers: usize) -> model::Backend {
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),
         limits: Vec::new(),
+        rules: Default::default(),
     }
 }
 
