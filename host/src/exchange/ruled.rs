@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use super::answer::Answer;
-use super::edits::{Edits, LineEdit};
+use super::edits::LineEdit;
 use super::{Admission, Exchange};
 use crate::connection::Client;
 use crate::failure::Failure;
