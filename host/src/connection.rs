@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::buffer::Buffer;
 use crate::exchange::{Exchange, Next};
-use crate::failure::{self, Failure, Page};
+use crate::failure::{self, Failure};
 use crate::http::head;
 use crate::http::parse;
 use crate::log::record::{Record, Tls};
@@ -260,7 +260,7 @@ impl Client {
         let mut bytes = 0;
         if let Some(status) = outcome.status {
             self.timer.set(Instant::now(), config.timeout.client);
-            let page = Page::of(status).response(failure::Connection::Close, false);
+            let page = frontend.shared.pages.page(status).response(failure::Connection::Close, false);
             // Whether the client still takes the answer makes no difference now.
             let _ = self.timer.limit(self.stream.write_all(page)).await;
             bytes = page.len() as u64;

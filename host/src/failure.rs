@@ -141,12 +141,18 @@ impl Failure {
 }
 
 /// Status, reason and text of each page. The reasons are HAProxy's.
-const TEXTS: [(u16, &str, &str); 11] = [
+const TEXTS: [(u16, &str, &str); 17] = [
     (400, "Bad request", "The request could not be understood."),
+    (401, "Unauthorized", "This site wants to know who asks."),
     (403, "Forbidden", "A rule of this site does not allow this request."),
+    (404, "Not Found", "There is nothing here."),
+    (405, "Method Not Allowed", "This cannot be done with what is here."),
+    (407, "Proxy Authentication Required", "This site wants to know who asks."),
     (408, "Request Time-out", "The request was not complete in time."),
+    (410, "Gone", "There is nothing here any more."),
     (413, "Payload Too Large", "The request is larger than this site allows."),
     (422, "Unprocessable Content", "The request uses an encoding that cannot be passed on."),
+    (425, "Too Early", "The request came before the connection was secure."),
     (429, "Too Many Requests", "Too many requests came in a short time. Please wait before the next one."),
     (500, "Internal Server Error", "Something went wrong on the way to the server."),
     (501, "Not Implemented", "The request asks for something that is not supported."),
@@ -181,21 +187,58 @@ pub struct Page {
 impl Page {
     fn new(status: u16, reason: &str, text: &str) -> Page {
         let body = format!("<html><body><h1>{status} {reason}</h1>\n{text}\n</body></html>\n");
-        let length = body.len().to_string();
-        let headers = [
-            ("content-length", length.as_str()),
-            ("cache-control", "no-cache"),
-            ("content-type", "text/html"),
-        ];
-        let lines: String = headers.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
-        let whole = |connection: &str| {
-            let head = format!("HTTP/1.1 {status} {reason}\r\n{lines}{connection}\r\n");
-            (head + &body).into_bytes().into_boxed_slice()
+        let lines = format!(
+            "content-length: {}\r\ncache-control: no-cache\r\ncontent-type: text/html\r\n",
+            body.len()
+        );
+        Page::made(status, reason.as_bytes(), lines.as_bytes(), body.as_bytes())
+    }
+
+    /// A page of header lines, each with its line end and none about the connection, and a body.
+    pub(crate) fn made(status: u16, reason: &[u8], lines: &[u8], body: &[u8]) -> Page {
+        let whole = |connection: &[u8]| {
+            let first = format!("HTTP/1.1 {status} ");
+            [first.as_bytes(), reason, b"\r\n", lines, connection, b"\r\n", body].concat().into_boxed_slice()
         };
         Page {
             status,
-            responses: [whole("connection: close\r\n"), whole(""), whole("connection: keep-alive\r\n")],
+            responses: [whole(b"connection: close\r\n"), whole(b""), whole(b"connection: keep-alive\r\n")],
             body: body.len(),
+        }
+    }
+
+    /// No answer at all: the connection just closes.
+    pub(crate) fn silence(status: u16) -> Page {
+        Page { status, responses: Default::default(), body: 0 }
+    }
+
+    /// Whether nothing is sent.
+    pub(crate) fn is_silence(&self) -> bool {
+        self.responses[0].is_empty()
+    }
+
+    /// The status that it is sent with.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The reason phrase of a status that has a page.
+    pub(crate) fn reason(status: u16) -> Option<&'static str> {
+        TEXTS.iter().find(|(known, ..)| *known == status).map(|(_, reason, _)| *reason)
+    }
+
+    /// The statuses that have pages.
+    pub(crate) fn statuses() -> impl Iterator<Item = u16> {
+        TEXTS.iter().map(|(status, ..)| *status)
+    }
+
+    /// As [`Page::response`], with more header lines, each with its line end.
+    pub(crate) fn response_with(&self, connection: Connection, head_only: bool, lines: &[u8]) -> Vec<u8> {
+        let whole = self.response(connection, head_only);
+        let body = if head_only { 0 } else { self.body };
+        match whole.len().checked_sub(body + 2) {
+            Some(end) => [&whole[..end], lines, &whole[end..]].concat(),
+            None => Vec::new(),
         }
     }
 
@@ -308,6 +351,19 @@ mod tests {
                 assert_eq!(head_only, format!("{head}\r\n\r\n").as_bytes());
             }
         }
+    }
+
+    #[test]
+    fn lines_are_added_to_a_head() {
+        let page = Page::of(429);
+        let whole =
+            String::from_utf8(page.response_with(Connection::Close, false, b"retry-after: 7\r\n")).unwrap();
+        let (head, body) = whole.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.ends_with("connection: close\r\nretry-after: 7"), "{head}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
+        let alone = page.response_with(Connection::Close, true, b"retry-after: 7\r\n");
+        assert_eq!(alone, format!("{head}\r\n\r\n").as_bytes());
+        assert!(Page::silence(408).response_with(Connection::Close, true, b"a: b\r\n").is_empty());
     }
 
     #[test]

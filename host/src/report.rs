@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::config::model::limits::{Bound, KeyPart, Limit};
+use crate::config::model::pages::ErrorFile;
 use crate::config::model::{Backend, BindAddress, CheckKind, Frontend, Server, ServerAddress};
 use crate::control::Checked;
 use crate::policy::SettingValue;
@@ -10,12 +12,14 @@ use crate::policy::SettingValue;
 pub(crate) fn configuration(checked: &Checked) -> String {
     let config = &checked.loaded.config;
     let mut out = String::new();
-    for name in config.frontends.iter().map(|frontend| frontend_line(frontend, &config.backends)) {
+    for frontend in &config.frontends {
         // Writing to a string cannot fail, here and below.
-        let _ = writeln!(out, "{name}");
+        let _ = writeln!(out, "{}", frontend_line(frontend, &config.backends));
+        write_guards(&frontend.limits, &frontend.errorfile, &mut out);
     }
     for (backend, proven) in config.backends.iter().zip(&checked.policies) {
         let _ = writeln!(out, "backend {}", backend.name);
+        write_guards(&backend.limits, &backend.errorfile, &mut out);
         for (role, policy, settings) in proven.policies() {
             let description = policy.description();
             let settings: Vec<String> =
@@ -34,6 +38,38 @@ pub(crate) fn configuration(checked: &Checked) -> String {
         }
     }
     out
+}
+
+/// Limits, and pages from files.
+fn write_guards(limits: &[Limit], pages: &[ErrorFile], out: &mut String) {
+    for limit in limits {
+        let bound = match limit.bound {
+            Bound::Requests(rate) => {
+                format!("{} requests per {:?}, {} at once", rate.count, rate.per, rate.burst)
+            }
+            Bound::ConnectionRate(rate) => {
+                format!("{} new connections per {:?}, {} at once", rate.count, rate.per, rate.burst)
+            }
+            Bound::Connections(most) => format!("{most} connections"),
+        };
+        let parts = limit.key.iter().map(|part| match part {
+            KeyPart::All => "all together".to_owned(),
+            KeyPart::Client => format!("client (/{}, /{})", limit.prefix_v4, limit.prefix_v6),
+            KeyPart::Header(name) => format!("header {name}"),
+            KeyPart::Cookie(name) => format!("cookie {name}"),
+            KeyPart::Path => "path".to_owned(),
+        });
+        let key = parts.collect::<Vec<_>>().join(" and ");
+        let end = match (limit.dry_run, limit.bound) {
+            (true, _) => "only logged".to_owned(),
+            (false, Bound::Requests(_)) => format!("else {}", limit.status),
+            (false, _) => "else closed".to_owned(),
+        };
+        let _ = writeln!(out, "    limit {}: {bound}, by {key}, {end}", limit.name);
+    }
+    for page in pages {
+        let _ = writeln!(out, "    errorfile {} from {}", page.status, page.path.display());
+    }
 }
 
 /// A setting's value; of one that is a secret by its name, only that it is there.

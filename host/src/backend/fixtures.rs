@@ -49,6 +49,8 @@ pub(crate) fn config(name: &str) -> model::Backend {
         retries: 3,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
+        errorfile: Vec::new(),
+        limits: Vec::new(),
         rules: Default::default(),
     }
 }

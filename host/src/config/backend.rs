@@ -8,6 +8,7 @@ use super::diagnostics::Problem;
 use super::frontend::warn_of_missing_timeouts;
 use super::keys::Scope;
 use super::layer::{Layers, ServerOptions};
+use super::limits;
 use super::model::tls::ServerTls;
 use super::model::{Backend, Check, CheckKind, Server, Span};
 use super::read::{Switch, bad_name, is_name, is_visible};
@@ -16,7 +17,10 @@ use super::{policy, tls};
 
 /// The backend that `section` describes.
 pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Backend {
-    let layers = Layers::read(section).over(defaults);
+    let own = Layers::read(section);
+    // What `[defaults]` has is the frontend's, and stands below what the frontend says itself.
+    let errorfile = own.errorfile.clone();
+    let layers = own.over(defaults);
     let persistent = matches!(layers.persistence, Some(Switch::On(_)));
     let servers = section.require("servers", |value| servers(value, &layers.default_server, persistent));
     let Layers { proxy, persistence, timeout, .. } = layers;
@@ -36,6 +40,8 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Back
         retries: proxy.retries.unwrap_or(3),
         redispatch: proxy.redispatch.unwrap_or(false),
         timeout: timeout.of_server(),
+        errorfile,
+        limits: limits::read(section),
         rules: Default::default(),
     }
 }

@@ -4,6 +4,7 @@ use toml::Spanned;
 
 use super::diagnostics::Problem;
 use super::layer::Layers;
+use super::limits;
 use super::log_target::LogChoice;
 use super::logging;
 use super::model::{Bind, Frontend, Global, LogTarget, Span};
@@ -37,7 +38,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
     let own = Layers::read(section);
     let binds = section.require("bind", binds).unwrap_or_default();
     let (own_format, own_httplog) = (own.proxy.log_format.is_some(), own.proxy.httplog.is_some());
-    let Layers { proxy, timeout, .. } = own.over(defaults);
+    let Layers { proxy, timeout, errorfile, .. } = own.over(defaults);
     if proxy.default_backend.is_none() {
         section.require("default_backend", |_| Some(()));
     }
@@ -62,6 +63,8 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         logging,
         dontlognull: proxy.dontlognull.unwrap_or(false),
         timeout: timeout.of_client(),
+        errorfile,
+        limits: limits::read(section),
         hsts: proxy.hsts.and_then(Switch::on),
         redirect_https: proxy.redirect_https.and_then(Switch::on),
         rules: Default::default(),

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
+use super::model::pages::ErrorFile;
 use super::model::tls::{CertificateFile, Hsts, HttpsRedirect, PemFile};
 use super::model::{
     Captures, ClientTimeouts, ForwardFor, HttpCheck, LogLine, PolicySpec, Sample, ServerTimeouts,
 };
 use super::read::{Switch, boolean, count, duration, interval, limit};
 use super::section::{Complaint, Section, Value};
-use super::{forward_for, http_check, log_format, logging, policy, tls};
+use super::{errorfile, forward_for, http_check, log_format, logging, policy, tls};
 
 /// Declares a struct of optional fields, each of which is read from the key of the same name.
 macro_rules! layer {
@@ -112,6 +113,8 @@ pub(super) struct Layers {
     pub(super) timeout: Timeouts,
     /// `default_server`.
     pub(super) default_server: ServerOptions,
+    /// `errorfile`.
+    pub(super) errorfile: Vec<ErrorFile>,
 }
 
 impl Layers {
@@ -126,6 +129,7 @@ impl Layers {
             persistence: policy::persistence(section),
             timeout: timeout.as_ref().map(Timeouts::read).unwrap_or_default(),
             default_server: default_server.as_ref().map(ServerOptions::read).unwrap_or_default(),
+            errorfile: section.read("errorfile", errorfile::read).unwrap_or_default(),
         }
     }
 
@@ -136,6 +140,7 @@ impl Layers {
             persistence: self.persistence.or_else(|| below.persistence.clone()),
             timeout: self.timeout.over(&below.timeout),
             default_server: self.default_server.over(&below.default_server),
+            errorfile: errorfile::over(self.errorfile, &below.errorfile),
         }
     }
 }

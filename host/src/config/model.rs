@@ -2,7 +2,9 @@
 //! replaced by an index. Behind this module nothing is looked up by name.
 
 mod admin;
+pub mod limits;
 mod logging;
+pub mod pages;
 pub mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -87,6 +89,10 @@ pub struct Frontend {
     pub dontlognull: bool,
     /// Its timeouts.
     pub timeout: ClientTimeouts,
+    /// Pages of the user's own, those of `[defaults]` included.
+    pub errorfile: Vec<pages::ErrorFile>,
+    /// How much it lets in.
+    pub limits: Vec<limits::Limit>,
     /// What browsers are told of TLS.
     pub hsts: Option<tls::Hsts>,
     /// Where requests that came in clear are sent.
@@ -186,6 +192,10 @@ pub struct Backend {
     pub redispatch: bool,
     /// Its timeouts.
     pub timeout: ServerTimeouts,
+    /// Pages of the user's own, over those of the frontend.
+    pub errorfile: Vec<pages::ErrorFile>,
+    /// How much it lets in.
+    pub limits: Vec<limits::Limit>,
     /// What is done to which requests, once it has them.
     pub rules: Arc<RuleSet>,
 }

@@ -83,6 +83,8 @@ pub fn backend_of(servers: Vec<model::Server>) -> Arc<Backend> {
         retries: 3,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
+        errorfile: Vec::new(),
+        limits: Vec::new(),
         rules: Default::default(),
     };
     let backend = Backend::new(config, shared);

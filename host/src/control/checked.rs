@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::capacity;
 use crate::config::diagnostics::{Diagnostics, Problem, Severity};
 use crate::config::{self, Loaded};
+use crate::pages::Shelf;
 use crate::policy::{self, Proven};
 use crate::tls::{Preparation, Prepared};
 
@@ -32,6 +33,8 @@ pub(crate) struct Checked {
     /// The configuration.
     pub(crate) loaded: Loaded,
     pub(crate) policies: Vec<Proven>,
+    /// The pages from files.
+    pub(crate) pages: Shelf,
     pub(crate) tls: Prepared,
 }
 
@@ -59,14 +62,15 @@ pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checke
             }),
         }
     }
+    let (pages, wrong_pages) = Shelf::read(&loaded.config);
     let Preparation { prepared: tls, problems } = Prepared::of(&loaded.config);
-    for problem in problems {
+    for problem in problems.into_iter().chain(wrong_pages) {
         match problem.severity {
             Severity::Error => diagnostics.push(problem),
             Severity::Warning => loaded.warnings.push(problem),
         }
     }
-    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { loaded, policies, tls }) }
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { loaded, policies, pages, tls }) }
 }
 
 /// Reads the files that rules name.

@@ -1,5 +1,5 @@
-//! The files that a configuration is made of: `lb.toml`, and the policies, lists and maps that it names. With `watch = true` they are
-//! looked at once a second.
+//! The files that a configuration is made of: `lb.toml`, and the policies, pages, lists and maps that it names. With
+//! `watch = true` they are looked at once a second.
 //!
 //! Looked at, not listened to: editors and mounts put new files in the place of old ones, links are turned
 //! elsewhere, and network file systems tell nobody. A change counts once it has lasted from one look to the next, so
@@ -30,7 +30,7 @@ struct Stamp {
 
 impl Files {
     /// The files of a configuration as they are now; to be taken before they are read. Of a configuration that
-    /// cannot be read, the policies are not known: then those of `before` count.
+    /// cannot be read, the files that it names are not known: then those of `before` count.
     pub(crate) fn of(origin: &Origin, before: Option<&Files>) -> Files {
         let own = match origin {
             Origin::File(path) => Some(path.clone()),
@@ -63,12 +63,15 @@ impl Files {
 }
 
 fn named(config: &Config) -> Vec<PathBuf> {
+    let pages = config.frontends.iter().map(|frontend| &frontend.errorfile);
+    let pages = pages.chain(config.backends.iter().map(|backend| &backend.errorfile)).flatten();
     let specs = config.backends.iter().flat_map(|backend| backend.balance.iter().chain(&backend.persistence));
     let files = specs.filter_map(|spec| match &spec.source {
         PolicySource::File(path) => Some(path.clone()),
         PolicySource::BuiltIn(_) => None,
     });
-    files.chain(config.lists.iter().map(|list| list.path().clone())).collect()
+    let lists = config.lists.iter().map(|list| list.path().clone());
+    files.chain(pages.map(|page| page.path.clone())).chain(lists).collect()
 }
 
 fn stamped(path: PathBuf) -> (PathBuf, Option<Stamp>) {

@@ -30,9 +30,11 @@ use crate::backend::server::Server;
 use crate::config::Loaded;
 use crate::config::model::{self, BindAddress, Config};
 use crate::count::Count;
+use crate::limit::{AllLimits, Limits};
 use crate::listener;
 use crate::log::Logs;
 use crate::log::process::ProcessLog;
+use crate::pages::{Pages, Shelf};
 use crate::policy::{self, BackendPolicies};
 use crate::stats::{InForce, Source};
 use crate::tls::{Prepared, expiry};
@@ -94,6 +96,7 @@ struct Control {
     frontends: Vec<Arc<Frontend>>,
     backends: Vec<Arc<Backend>>,
     policies: Vec<BackendPolicies>,
+    limits: AllLimits,
     tls: Prepared,
     nbthread: usize,
     hard_stop_after: Option<Duration>,
@@ -154,6 +157,7 @@ impl Control {
             frontends: Vec::new(),
             backends: Vec::new(),
             policies: Vec::new(),
+            limits: AllLimits::default(),
             tls: Prepared::default(),
             nbthread: config.global.nbthread,
             hard_stop_after: config.global.hard_stop_after,
@@ -164,8 +168,9 @@ impl Control {
 
     /// Puts a configuration into force.
     async fn apply(&mut self, checked: Checked) -> anyhow::Result<()> {
-        let Checked { loaded: Loaded { config, .. }, policies, mut tls } = checked;
+        let Checked { loaded: Loaded { config, .. }, policies, pages, mut tls } = checked;
         tls.keep_sessions_of(&self.tls);
+        let limits = self.limits.renew(&config);
         self.logs.open(&config)?;
         if self.frontends.is_empty() {
             // At the start, what is said from here on is the log's; at a reload the old one's, until it is done.
@@ -183,7 +188,7 @@ impl Control {
         let _ = tokio::time::timeout(NAMES_WAIT, names.tried()).await;
         let opened: Vec<BackendPolicies> =
             policies.iter().zip(&backends).map(|(policies, backend)| policies.open(backend)).collect();
-        let frontends = self.renew_frontends(&config);
+        let frontends = self.renew_frontends(&config, &pages, &limits);
         let seats = frontends
             .iter()
             .map(|frontend| Ok((frontend.clone(), self.logs.exchange_log(&frontend.config)?)));
@@ -208,12 +213,15 @@ impl Control {
                 backends: backends
                     .iter()
                     .zip(&opened)
+                    .zip(pages.backends.iter().zip(&limits.backends))
                     .enumerate()
-                    .map(|(backend, (shared, policies))| BackendPlan {
+                    .map(|(backend, ((shared, policies), (pages, limits)))| BackendPlan {
                         tallies: book.backend(backend, index),
                         shared: shared.clone(),
                         balancer: policies.balancer(),
                         persistence: policies.persistence(),
+                        pages: pages.clone(),
+                        limits: limits.clone(),
                     })
                     .collect(),
                 doors: doors_of(&config, &tls, &doors, &mut sockets),
@@ -235,6 +243,7 @@ impl Control {
         // The checks of before went on until here, and told their own backends of what they found.
         backends.iter().for_each(|backend| backend.refresh());
         self.backends = backends;
+        self.limits = limits;
         self.source.put_into_force(InForce {
             book,
             addresses: self.addresses(&config),
@@ -275,16 +284,18 @@ impl Control {
         Backend::new(config.clone(), servers.collect())
     }
 
-    fn renew_frontends(&self, config: &Config) -> Vec<Arc<Frontend>> {
-        let renew = |config: &model::Frontend| {
+    fn renew_frontends(&self, config: &Config, pages: &Shelf, limits: &AllLimits) -> Vec<Arc<Frontend>> {
+        let renew = |(config, (pages, limits)): (&model::Frontend, (&Arc<Pages>, &Option<Arc<Limits>>))| {
             let before = self.frontends.iter().find(|before| before.config.name == config.name);
             let connections = match before {
                 Some(before) => before.connections.clone(),
                 None => Arc::new(Count::new(config.maxconn)),
             };
-            Arc::new(Frontend { config: config.clone(), connections })
+            let (pages, limits) = (pages.clone(), limits.clone());
+            Arc::new(Frontend { config: config.clone(), connections, pages, limits })
         };
-        config.frontends.iter().map(renew).collect()
+        let more = pages.frontends.iter().zip(&limits.frontends);
+        config.frontends.iter().zip(more).map(renew).collect()
     }
 
     /// Binds the addresses that are not listened on yet.

@@ -15,6 +15,7 @@
 mod answer;
 mod attempt;
 mod edits;
+mod limits;
 mod relay;
 mod request;
 mod response;
@@ -30,10 +31,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use crate::connection::{Came, Client};
-use crate::failure::{Connection, Failure, Page};
+use crate::failure::{Connection, Failure};
 use crate::http::body::Encoding;
 use crate::http::cookies;
 use crate::http::head::{Framing, Known, Version};
+use crate::limit::Refusal;
 use crate::policy::{Affinity, Key, Standing, Verdict};
 use crate::worker::{BackendSeat, FrontendSeat, Generation, Worker};
 use answer::Answer;
@@ -58,6 +60,8 @@ enum Admission {
     Answered(Box<Answer>),
     /// It gets a failure's answer.
     Refused(Failure),
+    /// It is over a limit.
+    Limited(Box<Refusal>),
 }
 
 /// A request on its way.
@@ -119,6 +123,7 @@ impl<'a> Exchange<'a> {
             },
             Admission::Answered(answer) => self.answer(*answer).await,
             Admission::Refused(failure) => self.fail(failure).await,
+            Admission::Limited(refusal) => self.turn_away(&refusal).await,
         };
         self.story.uploaded = self.upload.written;
         self.story.count(self.frontend, self.backend);
@@ -129,6 +134,11 @@ impl<'a> Exchange<'a> {
 
     /// Lets the request in to its backend, or says what it gets instead.
     fn admit(&mut self) -> Admission {
+        if let Some(limits) = &self.frontend.shared.limits
+            && let Err(refusal) = self.count(limits)
+        {
+            return Admission::Limited(refusal);
+        }
         if let Some(answer) = self.secure() {
             return Admission::Answered(Box::new(answer));
         }
@@ -137,6 +147,11 @@ impl<'a> Exchange<'a> {
         }
         self.story.admitted = true;
         self.story.has_persistence = self.backend.persistence.is_some();
+        if let Some(limits) = &self.backend.limits
+            && let Err(refusal) = self.count(limits)
+        {
+            return Admission::Limited(refusal);
+        }
         Admission::Admitted
     }
 
@@ -215,9 +230,10 @@ impl<'a> Exchange<'a> {
         }
         let Some(status) = outcome.status else { return Next::Close };
         let whole = self.upload.is_read() && failure != Failure::BadRequest;
-        let connection = self.connection_after(whole);
-        let answer = Page::of(status).response(connection, self.client.scratch.request.method() == b"HEAD");
-        self.send_own(status, answer, connection).await
+        let page = self.page(status);
+        let connection = self.connection_after(whole && !page.is_silence());
+        let answer = page.response(connection, self.client.scratch.request.method() == b"HEAD");
+        self.send_own(page.status(), answer, connection).await
     }
 
     /// Answers in a server's place.

@@ -36,7 +36,7 @@ impl Exchange<'_> {
             self.story.admitted = admission.is_some();
         }
         if admission.is_none() {
-            // Behind those that TLS asks for.
+            // Behind those that TLS and limits ask for.
             self.edits.request.extend(decision.request.into_iter().map(line_edit));
             self.edits.response.extend(decision.response.into_iter().map(line_edit));
             self.edits.target = decision.target;

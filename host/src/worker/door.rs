@@ -8,10 +8,12 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Worker;
 use crate::connection;
 use crate::count::Count;
+use crate::limit::Place;
 use crate::listener::Listener;
 use crate::stream::Stream;
 use crate::tls;
@@ -73,7 +75,7 @@ impl Doorway {
 /// Lets clients in, as long as the bounds allow; past them they wait in the kernel's queue.
 pub(super) async fn accept(worker: Rc<Worker>, listener: Listener, doorway: Rc<Doorway>) {
     // While it is at work, a worker that drains is not done: somebody may still stand before the door.
-    let _task = Task::new(&worker, None);
+    let _task = Task::new(&worker, None, Vec::new());
     loop {
         let waited = tokio::select! {
             waited = listener.wait() => waited,
@@ -113,7 +115,9 @@ fn admit(
     if let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) {
         frontend.tally.connections.add(1);
     }
-    let task = Task::new(worker, Some(places));
+    // Who is over a limit is let go unread: `stream` closes here.
+    let Some(held) = counted(worker, doorway, peer) else { return };
+    let task = Task::new(worker, Some(places), held);
     let tls = doorway.tls.borrow().clone();
     if let Some(listener) = tls {
         let secured = secured(worker.clone(), doorway.clone(), listener, stream, peer);
@@ -127,6 +131,16 @@ fn admit(
         peer,
         None,
     )));
+}
+
+/// Counts a connection at its frontend's limits. `None`: it is over one.
+fn counted(worker: &Worker, doorway: &Doorway, peer: Option<SocketAddr>) -> Option<Vec<Place>> {
+    let generation = worker.generation();
+    let frontend = doorway.frontend().and_then(|index| generation.frontends.get(index));
+    match frontend.and_then(|frontend| frontend.shared.limits.as_ref()) {
+        Some(limits) => limits.connection(peer.map(|peer| peer.ip()), Instant::now()),
+        None => Some(Vec::new()),
+    }
 }
 
 /// Serves a client that comes by TLS.
@@ -187,12 +201,14 @@ struct Task {
     worker: Rc<Worker>,
     id: usize,
     _places: Option<Places>,
+    /// Its places under the limits of its frontend.
+    _held: Vec<Place>,
 }
 
 impl Task {
-    fn new(worker: &Rc<Worker>, places: Option<Places>) -> Task {
+    fn new(worker: &Rc<Worker>, places: Option<Places>, held: Vec<Place>) -> Task {
         let id = worker.tasks.borrow_mut().insert(Waker::noop().clone());
-        Task { worker: worker.clone(), id, _places: places }
+        Task { worker: worker.clone(), id, _places: places, _held: held }
     }
 
     async fn run(self, connection: impl Future<Output = ()>) {

@@ -24,8 +24,10 @@ use tokio::time::Instant;
 use crate::backend::Backend;
 use crate::config::model::{self, BindAddress};
 use crate::count::Count;
+use crate::limit::Limits;
 use crate::listener::{ListenSocket, Listener};
 use crate::log::{ExchangeLog, LostConnection, Record, WorkerLog};
+use crate::pages::Pages;
 use crate::policy::{Balancer, Persistence};
 use crate::stats::tally::{BackendTallies, FrontendTally};
 use crate::tls;
@@ -53,6 +55,10 @@ pub(crate) struct Frontend {
     pub(crate) config: model::Frontend,
     /// Its client connections; the same through reloads.
     pub(crate) connections: Arc<Count>,
+    /// Its pages from files.
+    pub(crate) pages: Arc<Pages>,
+    /// How much it lets in.
+    pub(crate) limits: Option<Arc<Limits>>,
 }
 
 /// A frontend on a worker.
@@ -72,6 +78,10 @@ pub(crate) struct BackendSeat {
     pub(crate) persistence: Option<RefCell<Persistence>>,
     /// Idle connections, by server.
     pub(crate) pools: Vec<RefCell<Pool>>,
+    /// Its pages from files.
+    pub(crate) pages: Arc<Pages>,
+    /// How much it lets in.
+    pub(crate) limits: Option<Arc<Limits>>,
     /// What this worker counts of it.
     pub(crate) tallies: BackendTallies,
 }
@@ -149,6 +159,8 @@ pub(crate) struct BackendPlan {
     pub(crate) shared: Arc<Backend>,
     pub(crate) balancer: Balancer,
     pub(crate) persistence: Option<Persistence>,
+    pub(crate) pages: Arc<Pages>,
+    pub(crate) limits: Option<Arc<Limits>>,
     pub(crate) tallies: BackendTallies,
 }
 
@@ -311,6 +323,8 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
         shared: backend.shared,
         balancer: RefCell::new(backend.balancer),
         persistence: backend.persistence.map(RefCell::new),
+        pages: backend.pages,
+        limits: backend.limits,
         tallies: backend.tallies,
     });
     let generation = Generation { frontends: plan.frontends, backends: backends.collect() };

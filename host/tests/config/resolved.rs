@@ -441,3 +441,42 @@ fn sections_keep_the_order_of_the_file() {
     assert_eq!(config.frontends[0].default_backend, 1);
     assert_eq!(&*config.backends[0].servers[0].name, "z");
 }
+
+#[test]
+fn limits_are_filled_in() {
+    use lb_host::config::model::limits::{Bound, KeyPart, Limit, Rate};
+    let (frontend, backend) = with(
+        "limits = [{ requests = 100, per = \"10s\" }, { name = \"held\", connections = 50, prefix_v4 = 24 }]",
+        "limits = { key = [\"header:X-Key\", \"path\"], requests = 5, burst = 2, status = 503, headers = true, \
+         max_keys = 16 }",
+    );
+    let rate = |count, per, burst| Bound::Requests(Rate { count, per, burst });
+    let expected = Limit {
+        name: "limit-1".into(),
+        key: vec![KeyPart::Client],
+        prefix_v4: 32,
+        prefix_v6: 64,
+        bound: rate(100, 10 * SECOND, 100),
+        status: 429,
+        dry_run: false,
+        headers: false,
+        max_keys: 100_000,
+    };
+    let held =
+        Limit { name: "held".into(), bound: Bound::Connections(50), prefix_v4: 24, ..expected.clone() };
+    assert_eq!(frontend.limits, [expected.clone(), held]);
+    let key = vec![KeyPart::Header("x-key".into()), KeyPart::Path];
+    let bound = rate(5, SECOND, 2);
+    assert_eq!(backend.limits, [Limit { key, bound, status: 503, headers: true, max_keys: 16, ..expected }]);
+}
+
+#[test]
+fn pages_of_defaults_stand_below_the_frontends_and_not_in_the_backend() {
+    let text = format!("[defaults]\nerrorfile = {{ 503 = \"d.http\", 404 = \"d.http\" }}\n{LEAST}")
+        .replace("[frontends.web]", "[frontends.web]\nerrorfile = { 503 = \"f.http\" }");
+    let config = resolve(&text);
+    let files = &config.frontends[0].errorfile;
+    let named: Vec<_> = files.iter().map(|file| (file.status, file.path.to_str().unwrap())).collect();
+    assert_eq!(named, [(503, "etc/f.http"), (404, "etc/d.http")]);
+    assert!(config.backends[0].errorfile.is_empty());
+}

@@ -68,6 +68,8 @@ pub(crate) fn backend(servers: usize) -> model::Backend {
         retries: 3,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
+        errorfile: Vec::new(),
+        limits: Vec::new(),
         rules: Default::default(),
     }
 }

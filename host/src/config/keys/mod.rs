@@ -5,7 +5,9 @@
 
 mod admin;
 mod global;
+mod limits;
 mod logging;
+mod pages;
 mod proxy;
 mod rules;
 mod server;
@@ -96,6 +98,8 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
         server::KEYS,
         rules::KEYS,
         logging::KEYS,
+        pages::KEYS,
+        limits::KEYS,
         tls::KEYS,
     ]
     .into_iter()

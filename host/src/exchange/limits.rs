@@ -1,0 +1,34 @@
+//! Where limits meet requests, and what those get that are over one.
+
+use super::edits::LineEdit;
+use super::{Exchange, Next};
+use crate::failure::Page;
+use crate::limit::{Limits, Refusal};
+
+impl<'a> Exchange<'a> {
+    /// Counts the request; its response is to carry what the limits have to say.
+    pub(super) fn count(&mut self, limits: &Limits) -> Result<(), Box<Refusal>> {
+        let client = self.client.peer.map(|peer| peer.ip());
+        let lines = limits.request(&self.client.scratch.request, client, self.story.came.head)?;
+        self.edits.response.extend(lines.into_iter().map(|(name, value)| LineEdit::Add(name.into(), value)));
+        Ok(())
+    }
+
+    /// Answers a request that is over a limit.
+    pub(super) async fn turn_away(&mut self, refusal: &Refusal) -> Next {
+        self.story.ended_by(b'P', b'R');
+        // A body that comes with the request, and is small, is here already: the connection can stay then.
+        let whole = self.upload.gather(&mut self.client.buffer).is_ok() && self.upload.is_read();
+        let page = self.page(refusal.status);
+        let connection = self.connection_after(whole && !page.is_silence());
+        let head_only = self.client.scratch.request.method() == b"HEAD";
+        let answer = page.response_with(connection, head_only, &refusal.lines);
+        self.send_own(page.status(), &answer, connection).await
+    }
+
+    /// The page for a status: the backend's, the frontend's, or the built-in one.
+    pub(super) fn page(&self, status: u16) -> &'a Page {
+        let (frontend, backend) = (self.frontend, self.backend);
+        backend.pages.find(status).unwrap_or_else(|| frontend.shared.pages.page(status))
+    }
+}

@@ -1,0 +1,345 @@
+//! Limits: how many requests and connections are let in for each client, or whatever else tells them apart.
+//!
+//! All workers share one state, and each decision is one compare-and-swap on it, so a limit is exact whatever worker a
+//! client falls to. Memory is fixed by `max_keys`. Where a configuration has no limits, none of this is reached.
+
+mod gcra;
+mod held;
+mod key;
+mod table;
+mod tally;
+
+use std::fmt::Write;
+use std::hash::RandomState;
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
+
+use tokio::time::Instant;
+
+use crate::config::model::Config;
+use crate::config::model::limits::{Bound, Limit as Spec, Rate};
+use crate::http::head::RequestHead;
+use gcra::{Decision, Gcra};
+use held::{Entry, Held};
+use table::Table;
+use tally::Tally;
+
+/// Where the clock of all limits begins.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// The limits of a configuration, by the indices of its frontends and backends. `None`: it has none.
+#[derive(Debug, Default)]
+pub(crate) struct AllLimits {
+    pub(crate) frontends: Vec<Option<Arc<Limits>>>,
+    pub(crate) backends: Vec<Option<Arc<Limits>>>,
+}
+
+impl AllLimits {
+    /// Those of a new configuration; a limit that is as it was before goes on with what it knows.
+    pub(crate) fn renew(&self, config: &Config) -> AllLimits {
+        let frontends =
+            config.frontends.iter().map(|frontend| ("frontend", &frontend.name, &frontend.limits));
+        let backends = config.backends.iter().map(|backend| ("backend", &backend.name, &backend.limits));
+        let make = |before: &[Option<Arc<Limits>>], (kind, name, specs): (&str, &Arc<str>, &Vec<Spec>)| {
+            let owner = format!("{kind} {name}");
+            let before = before.iter().flatten().find(|limits| *limits.owner == owner);
+            (!specs.is_empty()).then(|| Arc::new(Limits::new(&owner, specs, before)))
+        };
+        AllLimits {
+            frontends: frontends.map(|of| make(&self.frontends, of)).collect(),
+            backends: backends.map(|of| make(&self.backends, of)).collect(),
+        }
+    }
+}
+
+/// The limits of a frontend or backend.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    /// Whose they are: "frontend web".
+    owner: Arc<str>,
+    requests: Vec<Arc<Limit>>,
+    connections: Vec<Arc<Limit>>,
+}
+
+/// A request that is over a limit.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The status that answers it.
+    pub(crate) status: u16,
+    /// Header lines of the answer, each with its line end.
+    pub(crate) lines: Vec<u8>,
+}
+
+/// A header line to add to a response.
+pub(crate) type Line = (&'static str, Vec<u8>);
+
+impl Limits {
+    fn new(owner: &str, specs: &[Spec], before: Option<&Arc<Limits>>) -> Limits {
+        let known = || before.iter().flat_map(|before| before.requests.iter().chain(&before.connections));
+        let all = specs.iter().map(|spec| match known().find(|limit| limit.spec == *spec) {
+            Some(limit) => limit.clone(),
+            None => Arc::new(Limit::new(owner, spec)),
+        });
+        let (requests, connections) =
+            all.partition(|limit: &Arc<Limit>| matches!(limit.spec.bound, Bound::Requests(_)));
+        Limits { owner: owner.into(), requests, connections }
+    }
+
+    /// Counts a request: the lines that its response is to carry.
+    ///
+    /// # Errors
+    /// When it is over a limit.
+    pub(crate) fn request(
+        &self,
+        request: &RequestHead,
+        client: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<Vec<Line>, Box<Refusal>> {
+        let (now_ns, mut lines) = (ns(now), Vec::new());
+        for limit in &self.requests {
+            if let Some(key) = key::key(&limit.spec, &limit.secret, client, Some(request)) {
+                limit.request(key, now_ns, &mut lines)?;
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Counts a new connection: its places, to be held until it closes. `None`: it is over a limit.
+    pub(crate) fn connection(&self, client: Option<IpAddr>, now: Instant) -> Option<Vec<Place>> {
+        let (now_ns, mut places) = (ns(now), Vec::new());
+        for limit in &self.connections {
+            if let Some(key) = key::key(&limit.spec, &limit.secret, client, None) {
+                places.extend(limit.connection(key, now_ns)?);
+            }
+        }
+        Some(places)
+    }
+}
+
+fn ns(now: Instant) -> u64 {
+    // From the middle of nowhere, so that what is a little older than the start is a time too.
+    u64::try_from(now.saturating_duration_since(*START).as_nanos())
+        .unwrap_or(u64::MAX)
+        .saturating_add(SECOND_NS)
+}
+
+/// A limit and what it remembers; shared by all workers.
+struct Limit {
+    spec: Spec,
+    owner: Arc<str>,
+    secret: RandomState,
+    memory: Memory,
+    /// What its headers say of it.
+    policy: String,
+    tally: Tally,
+}
+
+enum Memory {
+    Rate(Gcra, Table),
+    Held(u32, Held),
+}
+
+impl std::fmt::Debug for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Limit").field(&self.spec).finish()
+    }
+}
+
+impl Limit {
+    fn new(owner: &str, spec: &Spec) -> Limit {
+        let rate = |rate: &Rate| Memory::Rate(Gcra::new(rate), Table::new(spec.max_keys));
+        let (memory, policy) = match &spec.bound {
+            Bound::Requests(of) | Bound::ConnectionRate(of) => {
+                let window = of.per.as_secs().max(1);
+                (rate(of), format!("\"{}\";q={};w={window}", spec.name, of.count))
+            }
+            Bound::Connections(most) => (Memory::Held(*most, Held::new(spec.max_keys)), String::new()),
+        };
+        Limit {
+            spec: spec.clone(),
+            owner: owner.into(),
+            secret: RandomState::new(),
+            memory,
+            policy,
+            tally: Tally::default(),
+        }
+    }
+
+    fn request(&self, key: u64, now_ns: u64, lines: &mut Vec<Line>) -> Result<(), Box<Refusal>> {
+        let Memory::Rate(gcra, table) = &self.memory else { return Ok(()) };
+        let decision = table.apply(key, |state| gcra.ask(state, now_ns));
+        let name = &self.spec.name;
+        match decision {
+            Decision::Pass { left, whole_in_ns } => {
+                if self.spec.headers && !self.spec.dry_run {
+                    let whole_in = whole_in_ns.div_ceil(SECOND_NS);
+                    lines.push(("ratelimit-policy", self.policy.clone().into_bytes()));
+                    lines.push(("ratelimit", format!("\"{name}\";r={left};t={whole_in}").into_bytes()));
+                }
+                Ok(())
+            }
+            Decision::Refuse { wait_ns } => {
+                self.tell(now_ns, "requests");
+                if self.spec.dry_run {
+                    return Ok(());
+                }
+                let wait = wait_ns.div_ceil(SECOND_NS);
+                let mut text = String::new();
+                // Writing to a string cannot fail.
+                let _ = write!(
+                    text,
+                    "retry-after: {wait}\r\nratelimit-policy: {}\r\nratelimit: \"{name}\";r=0;t={wait}\r\n",
+                    self.policy
+                );
+                Err(Box::new(Refusal { status: self.spec.status, lines: text.into_bytes() }))
+            }
+        }
+    }
+
+    fn connection(self: &Arc<Limit>, key: u64, now_ns: u64) -> Option<Option<Place>> {
+        match &self.memory {
+            Memory::Rate(gcra, table) => {
+                let over =
+                    matches!(table.apply(key, |state| gcra.ask(state, now_ns)), Decision::Refuse { .. });
+                if over {
+                    self.tell(now_ns, "connections");
+                }
+                (!over || self.spec.dry_run).then_some(None)
+            }
+            Memory::Held(most, held) => {
+                let (entry, over) = held.enter(key, *most, self.spec.dry_run);
+                if over {
+                    self.tell(now_ns, "connections");
+                }
+                match entry {
+                    Entry::Counted => Some(Some(Place { limit: self.clone(), key })),
+                    Entry::Uncounted => Some(None),
+                    Entry::Full => None,
+                }
+            }
+        }
+    }
+
+    /// Counts what is over the limit, and now and then says so.
+    fn tell(&self, now_ns: u64, what: &str) {
+        let Some(count) = self.tally.count(now_ns) else { return };
+        let (owner, limit) = (&self.owner, &self.spec.name);
+        let done = if self.spec.dry_run { "would have been refused" } else { "were refused" };
+        tracing::info!(target: "lb::limit", count, "limit {limit} of {owner}: {count} {what} over it {done}");
+    }
+}
+
+/// A connection's place under a limit on connections, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    limit: Arc<Limit>,
+    key: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Memory::Held(_, held) = &self.limit.memory {
+            held.leave(self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config;
+
+    fn config(limits: &str) -> Config {
+        let text = format!(
+            "[defaults]\ntimeout = {{ connect = \"5s\", client = \"5s\", server = \"5s\" }}\n[frontends.web]\nbind = \
+             \"*:80\"\ndefault_backend = \"app\"\nlimits = [{limits}]\n[backends.app]\nservers = [{{ name = \"a\", \
+             address = \"127.0.0.1:80\" }}]\n"
+        );
+        config::parse(&text, "lb.toml").unwrap_or_else(|wrong| panic!("{wrong}")).config
+    }
+
+    fn limits(limits: &str) -> Arc<Limits> {
+        AllLimits::default().renew(&config(limits)).frontends[0].clone().expect("a limit")
+    }
+
+    fn client(text: &str) -> Option<IpAddr> {
+        text.parse().ok()
+    }
+
+    #[test]
+    fn who_is_refused_learns_when_to_come_back() {
+        let limits = limits("{ name = \"slow\", requests = 1, per = \"10s\", status = 503 }");
+        let (now, head) = (Instant::now(), RequestHead::default());
+        assert_eq!(limits.request(&head, client("10.0.0.1"), now), Ok(Vec::new()));
+        let later = now + Duration::from_millis(2500);
+        let refusal = limits.request(&head, client("10.0.0.1"), later).unwrap_err();
+        let lines =
+            "retry-after: 8\r\nratelimit-policy: \"slow\";q=1;w=10\r\nratelimit: \"slow\";r=0;t=8\r\n";
+        assert_eq!((refusal.status, String::from_utf8(refusal.lines).unwrap()), (503, lines.to_owned()));
+        assert!(limits.request(&head, client("10.0.0.2"), later).is_ok(), "another client");
+        assert!(limits.request(&head, None, later).is_ok(), "nobody's address");
+    }
+
+    #[test]
+    fn who_passes_may_learn_what_is_left() {
+        let limits = limits("{ requests = 10, per = \"10s\", burst = 5, headers = true }");
+        let lines = limits.request(&RequestHead::default(), client("10.0.0.1"), Instant::now()).unwrap();
+        let texts: Vec<_> = lines.iter().map(|(_, text)| String::from_utf8_lossy(text)).collect();
+        assert_eq!(texts, ["\"limit-1\";q=10;w=10", "\"limit-1\";r=4;t=1"]);
+    }
+
+    #[test]
+    fn a_dry_run_lets_everything_pass() {
+        let limits = limits(
+            "{ requests = 1, per = \"1h\", dry_run = true, headers = true }, { connections = 1, dry_run = true }, \
+             { connection_rate = 1, per = \"1h\", dry_run = true, name = \"rate\" }",
+        );
+        let (now, head) = (Instant::now(), RequestHead::default());
+        assert!((0..5).all(|_| limits.request(&head, client("10.0.0.1"), now).is_ok()));
+        let places: Vec<_> = (0..5).map(|_| limits.connection(client("10.0.0.1"), now).unwrap()).collect();
+        assert_eq!(places.iter().map(Vec::len).sum::<usize>(), 5);
+    }
+
+    #[test]
+    fn connections_count_until_they_close() {
+        let limits = limits("{ connections = 2 }");
+        let now = Instant::now();
+        let enter = |address| limits.connection(client(address), now);
+        let (first, second) = (enter("10.0.0.1"), enter("10.0.0.1"));
+        assert!(first.is_some() && second.is_some() && enter("10.0.0.1").is_none());
+        assert!(enter("10.0.0.2").is_some());
+        drop(first);
+        assert!(enter("10.0.0.1").is_some());
+    }
+
+    #[test]
+    fn a_connection_that_one_limit_refuses_leaves_no_trace_at_another() {
+        let limits = limits("{ connections = 5 }, { connection_rate = 1, per = \"1h\" }");
+        let now = Instant::now();
+        let first = limits.connection(client("10.0.0.1"), now).expect("the first");
+        assert!((0..9).all(|_| limits.connection(client("10.0.0.1"), now).is_none()));
+        let Memory::Held(_, held) = &limits.connections[0].memory else { panic!("a count") };
+        let key = first[0].key;
+        assert_eq!(held.enter(key, 2, false).0, Entry::Counted);
+        assert_eq!(held.enter(key, 2, false).0, Entry::Full);
+    }
+
+    #[test]
+    fn a_limit_that_stays_as_it_is_remembers() {
+        let text = "{ requests = 1, per = \"1h\" }, { requests = 9, per = \"1h\", key = \"path\" }";
+        let all = AllLimits::default().renew(&config(text));
+        let limits = |all: &AllLimits| all.frontends[0].clone().expect("limits");
+        let (now, head) = (Instant::now(), RequestHead::default());
+        let passes = |all: &AllLimits| limits(all).request(&head, client("10.0.0.1"), now).is_ok();
+        assert!(passes(&all) && !passes(&all));
+        let same = all.renew(&config(&text.replace("= 9", "= 8")));
+        assert!(!passes(&same));
+        assert!(!Arc::ptr_eq(&limits(&all).requests[1], &limits(&same).requests[1]));
+        let other = same.renew(&config(&text.replace("= 1,", "= 2,")));
+        assert!(passes(&other));
+    }
+}
