@@ -19,6 +19,7 @@ pub(crate) fn server(name: &str) -> model::Server {
         check: None,
         cookie: None,
         labels: Vec::new(),
+        resolution: Default::default(),
     }
 }
 
@@ -43,6 +44,7 @@ pub(crate) fn config(name: &str) -> model::Backend {
         balance: Vec::new(),
         persistence: None,
         servers: Vec::new(),
+        template: None,
         check: model::CheckKind::Tcp,
         forwardfor: None,
         retries: 3,

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
+use super::model::discovery::{Family, Resolvers};
 use super::model::{ClientTimeouts, ForwardFor, HttpCheck, PolicySpec, ServerTimeouts};
 use super::read::{Switch, boolean, count, duration, interval, limit};
 use super::section::{Complaint, Section, Value};
-use super::{forward_for, http_check, policy};
+use super::{discovery, forward_for, http_check, policy};
 
 /// Declares a struct of optional fields, each of which is read from the key of the same name.
 macro_rules! layer {
@@ -80,6 +81,8 @@ layer! {
         downinter: Duration = interval,
         fall: u32 = count,
         rise: u32 = count,
+        resolvers: std::sync::Arc<Resolvers> = discovery::named,
+        resolve_prefer: Family = discovery::family,
     }
 }
 

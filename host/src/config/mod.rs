@@ -7,6 +7,7 @@
 mod address;
 mod backend;
 pub mod diagnostics;
+mod discovery;
 mod file;
 mod forward_for;
 mod frontend;

@@ -1,6 +1,8 @@
 //! The configuration as the rest of the program sees it: checked, defaults filled in, and every name
 //! replaced by an index. Behind this module nothing is looked up by name.
 
+pub mod discovery;
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -154,6 +156,8 @@ pub struct Backend {
     pub persistence: Option<PolicySpec>,
     /// The servers, in the order of the file.
     pub servers: Vec<Server>,
+    /// What fills the servers, where they are slots.
+    pub template: Option<discovery::Template>,
     /// What a health check asks.
     pub check: CheckKind,
     /// Whether, and how, servers are told the client's address, whatever the frontend says.
@@ -249,6 +253,8 @@ pub struct Server {
     pub cookie: Option<String>,
     /// Free pairs for policies, sorted by key.
     pub labels: Vec<(String, String)>,
+    /// How its name becomes an address, where it has one.
+    pub resolution: discovery::Resolution,
 }
 
 /// Where a server listens, as configured; names are resolved while the program runs.
@@ -260,6 +266,8 @@ pub enum ServerAddress {
     Name(String, u16),
     /// A Unix socket.
     Unix(PathBuf),
+    /// Wherever this source says: a slot of a template.
+    Slot(Arc<str>),
 }
 
 /// A server's health checks.

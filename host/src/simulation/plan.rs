@@ -117,6 +117,7 @@ fn server(number: usize) -> model::Server {
         check: None,
         cookie: None,
         labels: Vec::new(),
+        resolution: Default::default(),
     }
 }
 

@@ -11,6 +11,8 @@ mod bodies;
 mod choices;
 mod command_line;
 mod cookies;
+mod discovery;
+mod discovery_sources;
 mod ending;
 mod failures;
 mod feedback;

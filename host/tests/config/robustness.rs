@@ -150,6 +150,8 @@ proptest! {
                 keys::Scope::Frontend => "[frontends.web]",
                 keys::Scope::Backend => "[backends.app]",
                 keys::Scope::Server => "[[backends.app.servers]]",
+                keys::Scope::Template => "[backends.app.servers]",
+                keys::Scope::Resolvers => "[resolvers.dns]",
             };
             survive(&format!("{header}\n{} = {text:?}", key.name));
         }

@@ -3,6 +3,7 @@
 //! Reading finds unknown keys and words its messages from this table, and `docs/configuration.md` is made from
 //! it, so a key cannot be accepted without being documented.
 
+mod discovery;
 mod global;
 mod proxy;
 mod server;
@@ -24,11 +25,15 @@ pub enum Scope {
     DefaultServer,
     /// `[[backends.NAME.servers]]`.
     Server,
+    /// `[backends.NAME.servers]`, a table: what fills a backend's slots.
+    Template,
+    /// `[resolvers.NAME]`.
+    Resolvers,
 }
 
 impl Scope {
     /// All of them, in the order of the reference.
-    pub const ALL: [Scope; 7] = [
+    pub const ALL: [Scope; 9] = [
         Scope::File,
         Scope::Global,
         Scope::Defaults,
@@ -36,6 +41,8 @@ impl Scope {
         Scope::Backend,
         Scope::DefaultServer,
         Scope::Server,
+        Scope::Template,
+        Scope::Resolvers,
     ];
 
     /// The section as it is written in `lb.toml`.
@@ -48,6 +55,8 @@ impl Scope {
             Scope::Backend => "[backends.NAME]",
             Scope::DefaultServer => "default_server",
             Scope::Server => "[[backends.NAME.servers]]",
+            Scope::Template => "[backends.NAME.servers]",
+            Scope::Resolvers => "[resolvers.NAME]",
         }
     }
 }
@@ -74,12 +83,17 @@ pub struct Key {
 
 /// Every key, table by table.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, proxy::BACKEND, server::KEYS].into_iter().flatten()
+    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, proxy::BACKEND, server::KEYS, discovery::KEYS]
+        .into_iter()
+        .flatten()
 }
 
-/// The keys of a section.
+/// The keys of a section. A template has those of `default_server` besides its own.
 pub fn of(scope: Scope) -> impl Iterator<Item = &'static Key> + Clone {
-    all().filter(move |key| key.scopes.contains(&scope))
+    all().filter(move |key| {
+        let of_servers = scope == Scope::Template && key.scopes.contains(&Scope::DefaultServer);
+        of_servers || key.scopes.contains(&scope)
+    })
 }
 
 /// The key that is called `name` (with its table's name and a dot, if it stands in one) in a section.
