@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::slots::{self, Slot};
-use super::{AGAIN, Asker, Endpoint, Found, Trouble, pause};
+use super::{Asker, Endpoint, Found, Trouble, pause};
 use crate::backend::Backend;
 use crate::config::model::discovery::{Source, Template};
 
@@ -24,13 +24,13 @@ pub(super) struct Follower {
     hold: Duration,
     /// How long a server stays that the source does not name any more.
     hold_obsolete: Duration,
-    /// Whether the source says that there are none.
-    none: bool,
     /// When the servers that it named last are given up.
     expires: Option<Instant>,
     /// The servers that are held, and since when they are not named any more.
     missing: HashMap<SocketAddr, Instant>,
     failures: u32,
+    /// How often in a row it said that there are none.
+    nones: u32,
     /// Whether it was said that there are more servers than slots.
     crowded: bool,
 }
@@ -44,10 +44,10 @@ impl Follower {
             source: template.text.clone(),
             hold: template.hold,
             hold_obsolete: resolvers.map_or(Duration::ZERO, |resolvers| resolvers.hold_obsolete),
-            none: false,
             expires: None,
             missing: HashMap::new(),
             failures: 0,
+            nones: 0,
             crowded: false,
         }
     }
@@ -87,12 +87,12 @@ impl Follower {
             Err(Trouble::Nothing(why)) => {
                 self.recovered();
                 self.none(&why);
-                AGAIN
+                pause(self.nones, chance)
             }
             Ok(found) => {
                 self.recovered();
                 self.expires = None;
-                if std::mem::take(&mut self.none) {
+                if std::mem::take(&mut self.nones) > 0 {
                     tracing::info!(
                         backend = %self.backend.config.name, source = %self.source,
                         "{} names servers again", self.source,
@@ -135,7 +135,8 @@ impl Follower {
     /// The source says that there are no servers: those known last stay for a while.
     fn none(&mut self, why: &str) {
         self.progress(|progress| progress.succeeded(0));
-        if std::mem::replace(&mut self.none, true) {
+        self.nones = self.nones.saturating_add(1);
+        if self.nones > 1 {
             return;
         }
         let filled = self.backend.filled().iter().flatten().count();
@@ -235,5 +236,129 @@ async fn due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::backend::fixtures;
+    use crate::config::model::discovery::{Resolution, Resolvers};
+    use crate::config::model::{self, ServerAddress};
+
+    const HOLD: Duration = Duration::from_secs(30);
+
+    /// A follower of so many slots, which holds what is not named any more for so long.
+    fn follower(slots: usize, hold_obsolete: Duration) -> Follower {
+        let resolvers = Some(Arc::new(Resolvers { hold_obsolete, ..Resolvers::default() }));
+        let template = Template {
+            text: "dns:app.example:80".into(),
+            source: Source::Addresses("app.example".into(), 80),
+            resolution: Resolution { resolvers, ..Resolution::default() },
+            hold: HOLD,
+        };
+        let slot = |number: usize| model::Server {
+            address: ServerAddress::Slot(template.text.clone()),
+            weight: 3,
+            ..fixtures::server(&format!("app{number}"))
+        };
+        let config = model::Backend { template: Some(template.clone()), ..fixtures::config("app") };
+        let backend = fixtures::backend(config, (1..=slots).map(slot).collect());
+        Follower::new(backend, &template)
+    }
+
+    fn endpoint(last: u8) -> Endpoint {
+        Endpoint { address: ([10, 0, 0, last], 80).into(), weight: None, backup: false }
+    }
+
+    fn found(lasts: &[u8]) -> Result<Found, Trouble> {
+        let endpoints = lasts.iter().copied().map(endpoint).collect();
+        Ok(Found { endpoints, pause: Duration::from_secs(5) })
+    }
+
+    /// The last byte of the address in each slot.
+    fn filled(follower: &Follower) -> Vec<Option<u8>> {
+        let last = |address: SocketAddr| match address.ip() {
+            std::net::IpAddr::V4(ip) => ip.octets()[3],
+            std::net::IpAddr::V6(_) => 0,
+        };
+        follower.backend.filled().into_iter().map(|slot| slot.map(last)).collect()
+    }
+
+    fn candidates(follower: &Follower) -> Vec<(u32, u32)> {
+        follower.backend.candidates().iter().map(|it| (it.server, it.weight)).collect()
+    }
+
+    #[test]
+    fn slots_that_nothing_fills_are_no_candidates() {
+        let mut follower = follower(3, Duration::ZERO);
+        assert_eq!(candidates(&follower), []);
+        assert_eq!(follower.take(found(&[2, 1]), 0), Duration::from_secs(5));
+        assert_eq!(filled(&follower), [Some(1), Some(2), None]);
+        assert_eq!(candidates(&follower), [(0, 3), (1, 3)]);
+        follower.take(found(&[2]), 0);
+        assert_eq!(candidates(&follower), [(1, 3)]);
+    }
+
+    #[test]
+    fn a_server_s_share_follows_its_source_while_it_stays() {
+        let mut follower = follower(2, Duration::ZERO);
+        let say = |follower: &mut Follower, weight, backup| {
+            let other = Endpoint { weight: Some(weight), backup, ..endpoint(2) };
+            follower.take(Ok(Found { endpoints: vec![endpoint(1), other], pause: HOLD }), 0);
+            candidates(follower)
+        };
+        assert_eq!(say(&mut follower, 7, false), [(0, 3), (1, 7)]);
+        assert_eq!(say(&mut follower, 9, false), [(0, 3), (1, 9)]);
+        assert_eq!(say(&mut follower, 9, true), [(0, 3)]);
+        assert_eq!(say(&mut follower, 0, false), [(0, 3)]);
+    }
+
+    #[test]
+    fn an_outage_changes_nothing_and_is_counted() {
+        let mut follower = follower(2, Duration::ZERO);
+        follower.take(found(&[1, 2, 3]), 0);
+        for seconds in [0.9, 1.8, 3.6] {
+            let pause = follower.take(Err(Trouble::Outage("no answer".into())), 0);
+            assert_eq!(pause.as_secs_f64(), seconds);
+        }
+        assert_eq!(filled(&follower), [Some(1), Some(2)]);
+        let snapshot = follower.backend.discovered().expect("a source");
+        assert_eq!((snapshot.successes, snapshot.failures, snapshot.failing), (1, 3, true));
+        assert_eq!((snapshot.slots, snapshot.filled, snapshot.left_over), (2, 2, 1));
+        assert_eq!(snapshot.last_failure.map(|(_, why)| why).as_deref(), Some("no answer"));
+        follower.take(found(&[1]), 0);
+        let snapshot = follower.backend.discovered().expect("a source");
+        assert_eq!((snapshot.failing, snapshot.filled, snapshot.left_over), (false, 1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn servers_are_held_for_a_while_after_there_are_none() {
+        let mut follower = follower(2, Duration::ZERO);
+        follower.take(found(&[1]), 0);
+        let began = Instant::now();
+        assert_eq!(follower.take(Err(Trouble::Nothing("gone".into())), 0).as_millis(), 900);
+        follower.take(found(&[]), 0);
+        assert_eq!(follower.expires, Some(began + HOLD), "the first word of it counts");
+        assert_eq!(filled(&follower), [Some(1), None]);
+        follower.expire();
+        assert_eq!(filled(&follower), [None, None]);
+        follower.take(found(&[2, 1]), 0);
+        assert_eq!((filled(&follower), follower.expires), (vec![Some(1), Some(2)], None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_an_answer_leaves_out_is_held_for_as_long_as_it_says() {
+        let mut follower = follower(3, Duration::from_secs(10));
+        follower.take(found(&[1, 2]), 0);
+        follower.take(found(&[3]), 0);
+        assert_eq!(filled(&follower), [Some(1), Some(2), Some(3)]);
+        advance(Duration::from_secs(6)).await;
+        follower.take(found(&[2, 3]), 0);
+        advance(Duration::from_secs(6)).await;
+        follower.take(found(&[3]), 0);
+        assert_eq!(filled(&follower), [None, Some(2), Some(3)]);
     }
 }

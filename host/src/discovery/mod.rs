@@ -63,7 +63,7 @@ pub enum Trouble {
 
 /// A source that can be asked.
 enum Asker {
-    Addresses(dns::Client, String, u16),
+    Addresses(Box<dns::Client>, String, u16),
     Services(Box<dns::Services>),
     File(file::Watched),
     Consul(consul::Client),
@@ -73,7 +73,7 @@ impl Asker {
     fn of(template: &Template) -> Asker {
         let client = || dns::Client::new(&template.resolution);
         match &template.source {
-            Source::Addresses(name, port) => Asker::Addresses(client(), name.clone(), *port),
+            Source::Addresses(name, port) => Asker::Addresses(Box::new(client()), name.clone(), *port),
             Source::Services(name) => Asker::Services(Box::new(dns::Services::new(client(), name))),
             Source::File(path, format) => Asker::File(file::Watched::new(path, *format)),
             Source::Consul(consul) => Asker::Consul(consul::Client::new(consul)),

@@ -28,10 +28,13 @@ pub(crate) struct Dns {
     state: Arc<Mutex<State>>,
 }
 
+/// A TTL, and the data of each record.
+type Records = (u32, Vec<Vec<u8>>);
+
 #[derive(Default)]
 struct State {
-    /// Records by name and type: a TTL and the data of each.
-    zone: BTreeMap<(String, u16), (u32, Vec<Vec<u8>>)>,
+    /// Records by name and type.
+    zone: BTreeMap<(String, u16), Records>,
     failing: Option<Failing>,
     truncating: bool,
     questions: usize,
