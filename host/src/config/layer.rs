@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
 use super::model::discovery::{Family, Resolvers};
-use super::model::{ClientTimeouts, ForwardFor, HttpCheck, PolicySpec, ServerTimeouts};
+use super::model::{
+    Captures, ClientTimeouts, ForwardFor, HttpCheck, LogLine, PolicySpec, Sample, ServerTimeouts,
+};
 use super::read::{Switch, boolean, count, duration, interval, limit};
 use super::section::{Complaint, Section, Value};
-use super::{discovery, forward_for, http_check, policy};
+use super::{discovery, forward_for, http_check, log_format, logging, policy};
 
 /// Declares a struct of optional fields, each of which is read from the key of the same name.
 macro_rules! layer {
@@ -44,6 +46,11 @@ layer! {
         backlog: u32 = backlog,
         log: Vec<LogChoice> = log_target::choices,
         httplog: bool = boolean,
+        log_format: LogLine = log_format::read,
+        capture: Captures = logging::captures,
+        log_only: bool = logging::only,
+        log_separate_errors: bool = boolean,
+        log_sample: Sample = logging::sample,
         dontlognull: bool = boolean,
         balance: Vec<PolicySpec> = policy::balancers,
         httpchk: Switch<HttpCheck> = http_check::read,

@@ -5,6 +5,7 @@
 
 mod discovery;
 mod global;
+mod logging;
 mod proxy;
 mod server;
 
@@ -83,9 +84,18 @@ pub struct Key {
 
 /// Every key, table by table.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, proxy::BACKEND, server::KEYS, discovery::KEYS]
-        .into_iter()
-        .flatten()
+    [
+        FILE,
+        global::KEYS,
+        proxy::SHARED,
+        proxy::FRONTEND,
+        proxy::BACKEND,
+        server::KEYS,
+        logging::KEYS,
+        discovery::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The keys of a section. A template has those of `default_server` besides its own.
