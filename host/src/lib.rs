@@ -13,6 +13,7 @@ pub mod log;
 pub mod policy;
 mod upstream;
 
+mod admin;
 mod buffer;
 mod capacity;
 mod count;
@@ -31,4 +32,5 @@ mod report;
 pub mod scaffold;
 pub mod simulate;
 pub mod simulation;
+pub mod stats;
 mod worker;

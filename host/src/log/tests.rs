@@ -60,7 +60,8 @@ fn file(path: &Path) -> LogTarget {
 fn config(log: Vec<LogTarget>) -> Config {
     let pool_idle_timeout = Duration::ZERO;
     let tune = Tune { bufsize: 0, maxhdr: 0, pool_max_idle: 0, pool_idle_timeout };
-    let global = Global { nbthread: 1, maxconn: None, log, hard_stop_after: None, watch: false, tune };
+    let global =
+        Global { nbthread: 1, maxconn: None, log, hard_stop_after: None, watch: false, admin: None, tune };
     Config { global, frontends: Vec::new(), backends: Vec::new() }
 }
 

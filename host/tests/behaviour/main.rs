@@ -21,6 +21,7 @@ mod health;
 mod http;
 mod limits;
 mod logs;
+mod metrics;
 mod policies;
 mod policy_commands;
 mod reloading;

@@ -3,6 +3,7 @@
 //! Reading finds unknown keys and words its messages from this table, and `docs/configuration.md` is made from
 //! it, so a key cannot be accepted without being documented.
 
+mod admin;
 mod discovery;
 mod global;
 mod logging;
@@ -87,6 +88,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
     [
         FILE,
         global::KEYS,
+        admin::KEYS,
         proxy::SHARED,
         proxy::FRONTEND,
         proxy::BACKEND,
