@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::rules::{Access, ListFile, RuleSet};
 pub use admin::Admin;
 pub use logging::{Capture, Captures, Field, Flags, LogLine, Logging, Piece, Sample};
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub frontends: Vec<Frontend>,
     /// `[backends.*]`, in the order of the file.
     pub backends: Vec<Backend>,
+    /// The files that rules name; to be read before the configuration comes into force.
+    pub lists: Vec<ListFile>,
 }
 
 /// `[global]`: what holds for the process.
@@ -84,6 +87,10 @@ pub struct Frontend {
     pub dontlognull: bool,
     /// Its timeouts.
     pub timeout: ClientTimeouts,
+    /// What is done to which requests, before a backend has them.
+    pub rules: Arc<RuleSet>,
+    /// Who may connect. `None`: everybody.
+    pub access: Option<Arc<Access>>,
 }
 
 /// One listening socket.
@@ -175,6 +182,8 @@ pub struct Backend {
     pub redispatch: bool,
     /// Its timeouts.
     pub timeout: ServerTimeouts,
+    /// What is done to which requests, once it has them.
+    pub rules: Arc<RuleSet>,
 }
 
 /// A policy as a backend names it.

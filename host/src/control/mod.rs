@@ -38,7 +38,7 @@ use crate::policy::{self, BackendPolicies};
 use crate::stats::{InForce, Source};
 use crate::worker::{self, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Process, Tune};
 
-pub(crate) use checked::{Checked, Origin, check};
+pub(crate) use checked::{Checked, Origin, check, load_lists};
 use files::Watch;
 pub(crate) use files::{Files, Stamp};
 use signals::Signals;

@@ -62,7 +62,7 @@ fn config(log: Vec<LogTarget>) -> Config {
     let tune = Tune { bufsize: 0, maxhdr: 0, pool_max_idle: 0, pool_idle_timeout };
     let global =
         Global { nbthread: 1, maxconn: None, log, hard_stop_after: None, watch: false, admin: None, tune };
-    Config { global, frontends: Vec::new(), backends: Vec::new() }
+    Config { global, frontends: Vec::new(), backends: Vec::new(), lists: Vec::new() }
 }
 
 fn open(targets: &[LogTarget]) -> (Logs, TargetSet) {

@@ -152,6 +152,8 @@ proptest! {
                 keys::Scope::Server => "[[backends.app.servers]]",
                 keys::Scope::Template => "[backends.app.servers]",
                 keys::Scope::Resolvers => "[resolvers.dns]",
+                keys::Scope::Rule => "[[frontends.web.rules]]",
+                keys::Scope::Condition => "[[frontends.web.rules]]\n[frontends.web.rules.when]",
             };
             survive(&format!("{header}\n{} = {text:?}", key.name));
         }

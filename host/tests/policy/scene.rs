@@ -69,6 +69,7 @@ pub(crate) fn backend(servers: usize) -> model::Backend {
         retries: 3,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
+        rules: Default::default(),
     }
 }
 

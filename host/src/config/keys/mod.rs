@@ -8,6 +8,7 @@ mod discovery;
 mod global;
 mod logging;
 mod proxy;
+mod rules;
 mod server;
 
 /// A kind of section.
@@ -31,11 +32,15 @@ pub enum Scope {
     Template,
     /// `[resolvers.NAME]`.
     Resolvers,
+    /// `[[frontends.NAME.rules]]` and `[[backends.NAME.rules]]`.
+    Rule,
+    /// `when` in a rule, and what stands in its `all`, `any` and `not`.
+    Condition,
 }
 
 impl Scope {
     /// All of them, in the order of the reference.
-    pub const ALL: [Scope; 9] = [
+    pub const ALL: [Scope; 11] = [
         Scope::File,
         Scope::Global,
         Scope::Defaults,
@@ -45,6 +50,8 @@ impl Scope {
         Scope::Server,
         Scope::Template,
         Scope::Resolvers,
+        Scope::Rule,
+        Scope::Condition,
     ];
 
     /// The section as it is written in `lb.toml`.
@@ -59,6 +66,8 @@ impl Scope {
             Scope::Server => "[[backends.NAME.servers]]",
             Scope::Template => "[backends.NAME.servers]",
             Scope::Resolvers => "[resolvers.NAME]",
+            Scope::Rule => "[[frontends.NAME.rules]]",
+            Scope::Condition => "when",
         }
     }
 }
@@ -93,6 +102,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
         proxy::FRONTEND,
         proxy::BACKEND,
         server::KEYS,
+        rules::KEYS,
         logging::KEYS,
         discovery::KEYS,
     ]
