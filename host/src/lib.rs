@@ -4,6 +4,7 @@ pub mod backend;
 pub mod config;
 pub mod conformance;
 mod connection;
+pub mod discovery;
 mod exchange;
 pub mod failure;
 pub mod http;

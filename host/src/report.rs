@@ -33,6 +33,10 @@ pub(crate) fn configuration(checked: &Checked) -> String {
             CheckKind::Tcp => "accepts a connection".to_owned(),
             CheckKind::Http(check) => format!("{} {} {}", check.method, check.uri, check.version),
         };
+        if let (Some(_), [first, .., last]) = (&backend.template, &*backend.servers) {
+            let _ = writeln!(out, "    servers {} to {}", first.name, server_line(last, &check));
+            continue;
+        }
         for server in &backend.servers {
             let _ = writeln!(out, "    server {}", server_line(server, &check));
         }
@@ -102,6 +106,7 @@ fn server_line(server: &Server, check: &str) -> String {
         ServerAddress::Ip(address) => format!("{} at {address}", server.name),
         ServerAddress::Name(host, port) => format!("{} at {host}:{port}", server.name),
         ServerAddress::Unix(path) => format!("{} at unix@{}", server.name, path.display()),
+        ServerAddress::Slot(source) => format!("{} from {source}", server.name),
     };
     if server.weight != 1 {
         let _ = write!(line, ", weight {}", server.weight);

@@ -20,6 +20,7 @@ pub(crate) fn server(name: &str) -> model::Server {
         cookie: None,
         tls: None,
         labels: Vec::new(),
+        resolution: Default::default(),
     }
 }
 
@@ -44,6 +45,7 @@ pub(crate) fn config(name: &str) -> model::Backend {
         balance: Vec::new(),
         persistence: None,
         servers: Vec::new(),
+        template: None,
         check: model::CheckKind::Tcp,
         forwardfor: None,
         retries: 3,

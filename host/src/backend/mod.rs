@@ -9,6 +9,7 @@ pub mod load;
 pub mod queue;
 pub mod resolve;
 pub mod server;
+mod slots;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use std::time::Duration;
 use attributes::cookie_attributes;
 
 use crate::config::model;
+use crate::discovery::Progress;
 use health::Cause;
 use queue::Queue;
 use server::Server;
@@ -41,6 +43,8 @@ pub struct Backend {
     pub sequence: AtomicU64,
     /// Requests that it holds, queued ones included.
     pub requests: AtomicU32,
+    /// How it goes with the source of its servers, where there is one.
+    pub discovery: Option<Progress>,
     /// What is added, for clients that came by TLS, to the cookies that persistence inserts.
     pub(crate) cookie_attributes: &'static [u8],
     queue: Arc<Queue>,
@@ -57,6 +61,7 @@ impl Backend {
             server.queue.get_or_init(|| queue.clone());
         }
         let backend = Arc::new(Backend {
+            discovery: config.template.as_ref().map(|template| Progress::new(template.text.clone())),
             cookie_attributes: config.persistence.as_ref().map_or(&b""[..], cookie_attributes),
             config,
             queue,
@@ -98,7 +103,7 @@ impl Backend {
     /// How many of its servers may serve: active ones, and backups.
     pub fn usable(&self) -> (usize, usize) {
         let usable = self.servers.iter().filter(|server| server.is_usable());
-        let (backups, active): (Vec<_>, Vec<_>) = usable.partition(|server| server.config.backup);
+        let (backups, active): (Vec<_>, Vec<_>) = usable.partition(|server| server.is_backup());
         (active.len(), backups.len())
     }
 
@@ -113,7 +118,7 @@ impl Backend {
         let requeued = self.server_changed(index, up);
         let (active, backups) = self.usable();
         let (name, server_name) = (&*self.config.name, &*server.config.name);
-        let backup = if server.config.backup { "backup " } else { "" };
+        let backup = if server.is_backup() { "backup " } else { "" };
         if up {
             let queued = server.queued.load(Relaxed) + self.waiting();
             tracing::info!(
@@ -148,8 +153,8 @@ impl Backend {
     pub(crate) fn refresh(&self) {
         let usable = |backup: bool| {
             self.servers.iter().enumerate().filter_map(move |(index, server)| {
-                let weight = server.config.weight;
-                (server.config.backup == backup && weight > 0 && server.is_usable())
+                let weight = server.weight();
+                (server.is_backup() == backup && weight > 0 && server.is_usable())
                     .then_some(Candidate { server: index as u32, weight })
             })
         };

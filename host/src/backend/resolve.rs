@@ -1,5 +1,8 @@
 //! Servers known by name: their addresses are looked up while the program runs, again and again, off the
 //! path of requests. A name that does not resolve is no error: its servers are DOWN until it does.
+//!
+//! The operating system is asked where nothing else is said: it knows more than DNS (`nsswitch.conf`, mDNS, the names of
+//! containers), but no TTL. Servers with `resolvers` follow the TTL of their records in DNS.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,22 +14,27 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Backend;
 use super::health::{Cause, Record};
 use crate::config::model::ServerAddress;
-
-/// How long an address holds.
-const VALID: Duration = Duration::from_secs(10);
-
-/// The first pause after a name that did not resolve. It doubles up to [`VALID`].
-const BACKOFF: Duration = Duration::from_secs(1);
+use crate::config::model::discovery::Resolution;
+use crate::discovery::{self, Trouble, dns};
 
 /// What turns a name into addresses.
 pub trait Resolve: Send + Sync + 'static {
     /// The addresses of a name, the preferred one first.
-    fn resolve(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send;
+    fn resolve(&mut self, name: &str) -> impl Future<Output = io::Result<Answer>> + Send;
+}
+
+/// The addresses of a name.
+#[derive(Debug)]
+pub struct Answer {
+    /// The addresses.
+    pub addresses: Vec<IpAddr>,
+    /// For how long they hold, where that is known.
+    pub valid: Option<Duration>,
 }
 
 /// The operating system's resolver, which knows `/etc/hosts` and `/etc/resolv.conf`. It runs on threads of
@@ -35,8 +43,20 @@ pub trait Resolve: Send + Sync + 'static {
 pub struct System;
 
 impl Resolve for System {
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+    async fn resolve(&mut self, name: &str) -> io::Result<Answer> {
+        let addresses = tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect();
+        Ok(Answer { addresses, valid: None })
+    }
+}
+
+/// A name that does not exist, or has no address, is `NotFound`.
+impl Resolve for dns::Client {
+    async fn resolve(&mut self, name: &str) -> io::Result<Answer> {
+        match self.addresses(name).await {
+            Ok(answer) => Ok(Answer { addresses: answer.addresses, valid: Some(answer.valid) }),
+            Err(Trouble::Nothing(why)) => Err(io::Error::new(io::ErrorKind::NotFound, why)),
+            Err(Trouble::Outage(why)) => Err(io::Error::other(why)),
+        }
     }
 }
 
@@ -59,20 +79,35 @@ struct Named {
 
 impl Names {
     /// Begins to look up the names of these backends' servers, on the runtime that this is called on.
-    pub fn start(backends: &[Arc<Backend>], resolver: impl Resolve) -> Names {
-        let mut names: HashMap<&str, Vec<Named>> = HashMap::new();
+    ///
+    /// `resolver` is asked for those whose servers name nobody to ask.
+    pub fn start(backends: &[Arc<Backend>], resolver: impl Resolve + Clone) -> Names {
+        let mut names: HashMap<&str, Vec<(&Resolution, Vec<Named>)>> = HashMap::new();
         for backend in backends {
             for (index, server) in backend.servers.iter().enumerate() {
                 if let ServerAddress::Name(name, port) = &server.config.address {
                     let named = Named { backend: backend.clone(), index, port: *port };
-                    names.entry(name).or_default().push(named);
+                    let (resolution, groups) = (&server.config.resolution, names.entry(name).or_default());
+                    match groups.iter_mut().find(|(known, _)| *known == resolution) {
+                        Some((_, group)) => group.push(named),
+                        None => groups.push((resolution, vec![named])),
+                    }
                 }
             }
         }
-        let (resolver, tried) = (Arc::new(resolver), Arc::new(Semaphore::new(0)));
+        let tried = Arc::new(Semaphore::new(0));
         let mut tasks = JoinSet::new();
-        for (name, servers) in names {
-            tasks.spawn(keep_resolving(resolver.clone(), name.to_owned(), servers, tried.clone()));
+        let groups =
+            names.into_iter().flat_map(|(name, groups)| groups.into_iter().map(move |it| (name, it)));
+        for (name, (resolution, servers)) in groups {
+            let (name, tried) = (name.to_owned(), tried.clone());
+            match &resolution.resolvers {
+                None => tasks.spawn(keep_resolving(resolver.clone(), None, name, servers, tried)),
+                Some(resolvers) => {
+                    let (client, hold) = (dns::Client::new(resolution), Some(resolvers.hold_nx));
+                    tasks.spawn(keep_resolving(client, hold, name, servers, tried))
+                }
+            };
         }
         Names { tasks, tried }
     }
@@ -85,49 +120,49 @@ impl Names {
     }
 }
 
+/// `hold` is how long a server keeps its address after its name has lost it; `None`: for ever.
 async fn keep_resolving(
-    resolver: Arc<impl Resolve>,
+    mut resolver: impl Resolve,
+    hold: Option<Duration>,
     name: String,
     servers: Vec<Named>,
     tried: Arc<Semaphore>,
 ) {
     let random = RandomState::new();
-    let mut failures = 0;
+    let mut failures = 0_u32;
+    let mut lost: Option<Instant> = None;
     for round in 0_u64.. {
-        let answers = resolver.resolve(&name).await.and_then(|answers| match answers.is_empty() {
-            true => Err(io::Error::other("it has no address")),
-            false => Ok(answers),
+        let answer = resolver.resolve(&name).await.and_then(|answer| match answer.addresses.is_empty() {
+            true => Err(io::Error::new(io::ErrorKind::NotFound, "it has no address")),
+            false => Ok(answer),
         });
-        match answers {
-            Ok(answers) => {
+        let mut valid = None;
+        match answer {
+            Ok(answer) => {
                 if failures > 0 {
                     tracing::info!(%name, "the name {name} resolves again");
                 }
-                failures = 0;
-                servers.iter().for_each(|named| named.take(&answers));
+                (failures, lost, valid) = (0, None, answer.valid);
+                servers.iter().for_each(|named| named.take(&answer.addresses));
             }
             Err(error) => {
                 if failures == 0 {
                     servers.iter().for_each(|named| named.miss(&name, &error));
                 }
-                failures += 1;
+                failures = failures.saturating_add(1);
+                lost = (error.kind() == io::ErrorKind::NotFound).then(|| lost.unwrap_or_else(Instant::now));
+                if let (Some(hold), Some(lost)) = (hold, lost)
+                    && lost.elapsed() >= hold
+                {
+                    servers.iter().for_each(|named| named.lose(&error));
+                }
             }
         }
         if round == 0 {
             tried.add_permits(1);
         }
-        sleep(pause(failures, random.hash_one(round))).await;
+        sleep(valid.unwrap_or_else(|| discovery::pause(failures, random.hash_one(round)))).await;
     }
-}
-
-/// How long to wait before the next look-up, after so many failed ones in a row: give or take a tenth, by
-/// chance, so that the names do not keep step.
-fn pause(failures: u32, chance: u64) -> Duration {
-    let plain = match failures {
-        0 => VALID,
-        n => BACKOFF.saturating_mul(1 << (n - 1).min(16)).min(VALID),
-    };
-    plain.mul_f64(0.9 + 0.2 * (chance as f64 / u64::MAX as f64))
 }
 
 /// The address to use: the present one while it is among the answers, else the first answer.
@@ -156,6 +191,17 @@ impl Named {
         }
     }
 
+    /// Its name has been lost for too long: the server is where nobody knows.
+    fn lose(&self, error: &io::Error) {
+        let server = &self.backend.servers[self.index];
+        if server.address().is_some() {
+            server.forget_ip();
+            if !server.config.disabled {
+                self.backend.transition(self.index, false, Cause::Unresolved(error.to_string()), None);
+            }
+        }
+    }
+
     fn miss(&self, name: &str, error: &io::Error) {
         let server = &self.backend.servers[self.index];
         if server.config.disabled {
@@ -181,7 +227,6 @@ mod tests {
     use std::sync::Mutex;
 
     use tokio::sync::mpsc;
-    use tokio::time::Instant;
 
     use super::*;
     use crate::backend::fixtures;
@@ -189,18 +234,19 @@ mod tests {
     use crate::config::model;
 
     /// Answers from a script, says when it was asked, and then never answers again.
+    #[derive(Clone)]
     struct Script {
-        answers: Mutex<VecDeque<io::Result<Vec<IpAddr>>>>,
+        answers: Arc<Mutex<VecDeque<io::Result<Vec<IpAddr>>>>>,
         asked: mpsc::UnboundedSender<Instant>,
     }
 
     impl Resolve for Script {
-        async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        async fn resolve(&mut self, name: &str) -> io::Result<Answer> {
             assert_eq!(name, "web-a");
             let answer = self.answers.lock().expect("the script").pop_front();
             self.asked.send(Instant::now()).expect("a listener");
             match answer {
-                Some(answer) => answer,
+                Some(answer) => answer.map(|addresses| Answer { addresses, valid: None }),
                 None => std::future::pending().await,
             }
         }
@@ -226,7 +272,7 @@ mod tests {
         let (asked, mut times) = mpsc::unbounded_channel();
         let names = Names::start(
             std::slice::from_ref(&backend),
-            Script { answers: Mutex::new(answers.collect()), asked },
+            Script { answers: Arc::new(Mutex::new(answers.collect())), asked },
         );
         let mut seen = Vec::new();
         while seen.len() <= script.len() {
@@ -291,18 +337,11 @@ mod tests {
     async fn all_names_have_been_tried_once_the_first_answers_are_in() {
         let backend = fixtures::backend(fixtures::config("flask_servers"), vec![named()]);
         let (asked, _times) = mpsc::unbounded_channel();
-        let answers = Mutex::new(VecDeque::from([Ok(vec![ip(1)])]));
+        let answers = Arc::new(Mutex::new(VecDeque::from([Ok(vec![ip(1)])])));
         let names = Names::start(std::slice::from_ref(&backend), Script { answers, asked });
         names.tried().await;
         assert!(backend.servers[0].is_usable());
         Names::start(&[], System).tried().await;
-    }
-
-    #[test]
-    fn pauses_differ_by_a_tenth_either_way() {
-        assert_eq!(pause(0, 0), VALID.mul_f64(0.9));
-        assert_eq!(pause(0, u64::MAX), VALID.mul_f64(1.1));
-        assert_eq!(pause(u32::MAX, 0), VALID.mul_f64(0.9));
     }
 
     #[test]
@@ -316,7 +355,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_system_knows_localhost() {
-        let answers = System.resolve("localhost").await.expect("an answer");
+        let answers = { System }.resolve("localhost").await.expect("an answer").addresses;
         assert!(answers.iter().all(IpAddr::is_loopback), "{answers:?}");
     }
 }

@@ -25,6 +25,12 @@ pub struct Server {
     pub address_version: AtomicU64,
     /// Whether it may serve: what its health checks, its name and `disabled` come to.
     up: AtomicBool,
+    /// Whether it is a slot that nothing fills.
+    vacant: AtomicBool,
+    /// Its share of the traffic now.
+    weight: AtomicU32,
+    /// Whether it serves only where no other can.
+    backup: AtomicBool,
     /// Requests that it has in flight, over all workers.
     pub in_flight: Load,
     /// Requests that wait for a place at this server and no other.
@@ -45,15 +51,20 @@ impl Server {
     pub fn new(config: model::Server, in_flight: Load) -> Arc<Server> {
         let address = match &config.address {
             model::ServerAddress::Ip(address) => Some(*address),
-            model::ServerAddress::Name(..) | model::ServerAddress::Unix(_) => None,
+            _ => None,
         };
-        let up = !config.disabled && !matches!(config.address, model::ServerAddress::Name(..));
+        let vacant = matches!(config.address, model::ServerAddress::Slot(_));
+        let up = !config.disabled && !vacant && !matches!(config.address, model::ServerAddress::Name(..));
+        let (weight, backup) = (AtomicU32::new(config.weight), AtomicBool::new(config.backup));
         let record = Record::start(config.check.as_ref());
         Arc::new(Server {
             config,
             address: RwLock::new(address),
             address_version: AtomicU64::new(0),
             up: AtomicBool::new(up),
+            vacant: AtomicBool::new(vacant),
+            weight,
+            backup,
             in_flight,
             queued: AtomicU32::new(0),
             tls: ArcSwapOption::empty(),
@@ -83,9 +94,38 @@ impl Server {
         *self.address.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it waits for its name's first address.
+    /// Whether it has no address to be reached at: its name has none, or it is a slot that nothing fills.
     pub fn is_unresolved(&self) -> bool {
-        matches!(self.config.address, model::ServerAddress::Name(..)) && self.address().is_none()
+        let named = matches!(self.config.address, model::ServerAddress::Name(..));
+        self.is_vacant() || named && self.address().is_none()
+    }
+
+    /// Whether it is a slot that nothing fills.
+    pub fn is_vacant(&self) -> bool {
+        self.vacant.load(Relaxed)
+    }
+
+    /// Its share of the traffic now, 0 to 256: as configured, or as its source has it.
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Relaxed)
+    }
+
+    /// Whether it serves only where no other can: as configured, or as its source has it.
+    pub fn is_backup(&self) -> bool {
+        self.backup.load(Relaxed)
+    }
+
+    /// Takes over where an earlier configuration's server was, that differs in something else.
+    pub(crate) fn inherit(&self, before: &Server) {
+        if before.config.address != self.config.address {
+            return;
+        }
+        *self.address.write().unwrap_or_else(PoisonError::into_inner) = before.address();
+        self.vacant.store(before.is_vacant(), Relaxed);
+        if matches!(self.config.address, model::ServerAddress::Slot(_)) && !before.is_vacant() {
+            self.set_share(before.weight(), before.is_backup());
+        }
+        self.set_up(!self.is_unresolved());
     }
 
     /// How it is spoken to by TLS; `None`: in clear.
@@ -108,7 +148,24 @@ impl Server {
     }
 
     pub(super) fn set_up(&self, up: bool) {
-        self.up.store(up && !self.config.disabled, Relaxed);
+        self.up.store(up && !self.config.disabled && !self.is_vacant(), Relaxed);
+    }
+
+    /// Sets its share of the traffic; says whether that is another than before.
+    pub(super) fn set_share(&self, weight: u32, backup: bool) -> bool {
+        let former = (self.weight.swap(weight, Relaxed), self.backup.swap(backup, Relaxed));
+        former != (weight, backup)
+    }
+
+    /// Says whether it is a slot that nothing fills. An address that it had stays, for those on their way there.
+    pub(super) fn set_vacant(&self, vacant: bool) {
+        self.vacant.store(vacant, Relaxed);
+    }
+
+    /// Takes its address away from a server that is known by name.
+    pub(super) fn forget_ip(&self) {
+        *self.address.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.address_version.fetch_add(1, Relaxed);
     }
 
     /// Gives a server that is known by name its address. Returns the one that it had.

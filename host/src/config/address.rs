@@ -151,7 +151,7 @@ fn refuse_urls(text: &str) -> Result<(), Complaint> {
 
 /// Whether a resolver can be asked for `name`: letters, digits, hyphens and underscores between dots, and a
 /// last label that is not a number (or `10.0.0` would be one).
-fn is_host_name(name: &str) -> bool {
+pub(super) fn is_host_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let label = |label: &str| {
         (1..=63).contains(&label.len())

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::address;
 use super::diagnostics::Problem;
+use super::discovery;
 use super::frontend::warn_of_missing_timeouts;
 use super::keys::Scope;
 use super::layer::{Layers, ServerOptions};
 use super::limits;
+use super::model::discovery::{Resolution, Template};
 use super::model::tls::ServerTls;
-use super::model::{Backend, Check, CheckKind, Server, Span};
+use super::model::{Backend, Check, CheckKind, Server, ServerAddress, Span};
 use super::read::{Switch, bad_name, is_name, is_visible};
 use super::section::{Complaint, Section, Value};
 use super::{policy, tls};
@@ -23,6 +25,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Back
     let layers = own.over(defaults);
     let persistent = matches!(layers.persistence, Some(Switch::On(_)));
     let servers = section.require("servers", |value| servers(value, &layers.default_server, persistent));
+    let (servers, template) = servers.unwrap_or_default();
     let Layers { proxy, persistence, timeout, .. } = layers;
 
     let missing = [("connect", timeout.connect), ("server", timeout.server)];
@@ -34,7 +37,8 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Back
         name: name.into(),
         balance: proxy.balance.unwrap_or_else(|| vec![policy::default_balancer()]),
         persistence: persistence.and_then(Switch::on),
-        servers: servers.unwrap_or_default(),
+        servers,
+        template,
         check: proxy.httpchk.and_then(Switch::on).map_or(CheckKind::Tcp, CheckKind::Http),
         forwardfor: proxy.forwardfor.and_then(Switch::on),
         retries: proxy.retries.unwrap_or(3),
@@ -46,13 +50,26 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Back
     }
 }
 
-fn servers(value: Value<'_>, defaults: &ServerOptions, persistent: bool) -> Option<Vec<Server>> {
+/// The servers as they are listed, or the slots of a template and what fills them.
+fn servers(
+    value: Value<'_>,
+    defaults: &ServerOptions,
+    persistent: bool,
+) -> Option<(Vec<Server>, Option<Template>)> {
+    if value.toml().is_table() {
+        let title = "the template of servers".to_owned();
+        let section = value.section_of(Scope::Template, title, value.span())?;
+        let (template, prototype) = (discovery::template(&section), prototype(&section, defaults));
+        let (slots, template) = template?.slots(prototype, persistent);
+        return Some((slots, Some(template)));
+    }
     let values = value.elements()?;
     if values.is_empty() {
         value.refuse("a backend without servers cannot serve".to_owned());
     }
     let mut named = HashMap::new();
-    Some(values.into_iter().filter_map(|value| server(value, defaults, persistent, &mut named)).collect())
+    let servers = values.into_iter().filter_map(|value| server(value, defaults, persistent, &mut named));
+    Some((servers.collect(), None))
 }
 
 /// One server; `named` are those before it, each with where its name stands.
@@ -79,27 +96,36 @@ fn server<'a>(
     });
     let cookie = section.read("cookie", cookie);
     let labels = section.read("labels", labels).unwrap_or_default();
-    let options = ServerOptions::read(&section).over(defaults);
+    let prototype = prototype(&section, defaults);
     if let (false, Some(span)) = (persistent, section.span_of("cookie")) {
         let problem = Problem::warning(span, "this cookie has no effect: the backend has no persistence");
         section.report(problem.help("add `cookie = { name = …, insert = true }` to the backend"));
     }
-    let tls = server_tls(&section, &options);
+    Some(Server { name: name?.0.into(), address: address?, cookie, labels, ..prototype })
+}
+
+/// What `section` says of a server beside its name and address, its cookie and its labels.
+fn prototype(section: &Section<'_>, defaults: &ServerOptions) -> Server {
+    let options = ServerOptions::read(section).over(defaults);
     if options.check != Some(true) {
-        warn_of_idle_check_options(&section);
+        warn_of_idle_check_options(section);
     }
-    Some(Server {
-        name: name?.0.into(),
-        address: address?,
+    Server {
+        name: "".into(),
+        address: ServerAddress::Slot("".into()),
         weight: options.weight.unwrap_or(1),
         maxconn: options.maxconn.filter(|limit| *limit > 0),
         backup: options.backup.unwrap_or(false),
         disabled: options.disabled.unwrap_or(false),
         check: options.check.unwrap_or(false).then(|| check(&options)),
-        cookie,
-        labels,
-        tls,
-    })
+        cookie: None,
+        labels: Vec::new(),
+        tls: server_tls(section, &options),
+        resolution: Resolution {
+            resolvers: options.resolvers,
+            prefer: options.resolve_prefer.unwrap_or_default(),
+        },
+    }
 }
 
 fn server_tls(section: &Section<'_>, options: &ServerOptions) -> Option<ServerTls> {

@@ -12,11 +12,12 @@ use super::log_target;
 use super::model::{BindAddress, Config, Global, Span, Tune};
 use super::read::{bad_name, boolean, duration, is_name, limit, size};
 use super::section::{Section, Value};
-use super::{admin, backend, frontend, rules, suggest};
+use super::{admin, backend, discovery, frontend, rules, suggest};
 
 /// What the text says. Meant to run only if nothing but warnings was reported.
 pub(super) fn read(file: &Section<'_>) -> Config {
     let global = global(file);
+    file.reading().know_resolvers(discovery::resolvers(file));
     let defaults = file
         .read("defaults", |value| value.section_of(Scope::Defaults, "[defaults]".to_owned(), value.span()));
     let defaults = defaults.as_ref().map(Layers::read).unwrap_or_default();

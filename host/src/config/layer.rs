@@ -7,12 +7,13 @@ use super::keys::Scope;
 use super::log_target::{self, LogChoice};
 use super::model::pages::ErrorFile;
 use super::model::tls::{CertificateFile, Hsts, HttpsRedirect, PemFile};
+use super::model::discovery::{Family, Resolvers};
 use super::model::{
     Captures, ClientTimeouts, ForwardFor, HttpCheck, LogLine, PolicySpec, Sample, ServerTimeouts,
 };
 use super::read::{Switch, boolean, count, duration, interval, limit};
 use super::section::{Complaint, Section, Value};
-use super::{errorfile, forward_for, http_check, log_format, logging, policy, tls};
+use super::{discovery, errorfile, forward_for, http_check, log_format, logging, policy, tls};
 
 /// Declares a struct of optional fields, each of which is read from the key of the same name.
 macro_rules! layer {
@@ -99,6 +100,8 @@ layer! {
         key: std::path::PathBuf = tls::path,
         alpn: Vec<String> = tls::server_protocols,
         check_ssl: bool = boolean,
+        resolvers: std::sync::Arc<Resolvers> = discovery::named,
+        resolve_prefer: Family = discovery::family,
     }
 }
 

@@ -9,6 +9,7 @@ mod admin;
 mod backend;
 pub mod diagnostics;
 mod errorfile;
+mod discovery;
 mod file;
 mod forward_for;
 mod frontend;

@@ -3,6 +3,7 @@
 
 mod admin;
 pub mod limits;
+pub mod discovery;
 mod logging;
 pub mod pages;
 pub mod tls;
@@ -182,6 +183,8 @@ pub struct Backend {
     pub persistence: Option<PolicySpec>,
     /// The servers, in the order of the file.
     pub servers: Vec<Server>,
+    /// What fills the servers, where they are slots.
+    pub template: Option<discovery::Template>,
     /// What a health check asks.
     pub check: CheckKind,
     /// Whether, and how, servers are told the client's address, whatever the frontend says.
@@ -285,6 +288,8 @@ pub struct Server {
     pub tls: Option<tls::ServerTls>,
     /// Free pairs for policies, sorted by key.
     pub labels: Vec<(String, String)>,
+    /// How its name becomes an address, where it has one.
+    pub resolution: discovery::Resolution,
 }
 
 /// Where a server listens, as configured; names are resolved while the program runs.
@@ -296,6 +301,8 @@ pub enum ServerAddress {
     Name(String, u16),
     /// A Unix socket.
     Unix(PathBuf),
+    /// Wherever this source says: a slot of a template.
+    Slot(Arc<str>),
 }
 
 /// A server's health checks.

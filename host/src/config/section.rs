@@ -3,7 +3,7 @@
 //! Whatever does not fit is reported to the [`Reading`] on the spot and then counts as absent, so that reading
 //! goes on and finds the rest. Unknown keys are found when a section is opened, by the table of [`keys`].
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::Problem;
+use super::discovery::Known;
 use super::keys::{self, Key, Scope};
 use super::model::Span;
 use super::suggest;
@@ -21,12 +22,13 @@ use super::suggest;
 pub(super) struct Reading {
     problems: RefCell<Vec<Problem>>,
     directory: PathBuf,
+    resolvers: OnceCell<Known>,
 }
 
 impl Reading {
     /// Begins on a file in `directory`, to which its relative paths are relative.
     pub(super) fn new(directory: &Path) -> Reading {
-        Reading { problems: RefCell::default(), directory: directory.to_owned() }
+        Reading { problems: RefCell::default(), directory: directory.to_owned(), resolvers: OnceCell::new() }
     }
 
     /// Takes down a problem.
@@ -37,6 +39,16 @@ impl Reading {
     /// A path of the file, as the process can open it.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         self.directory.join(path)
+    }
+
+    /// Sets who may be asked for the addresses of servers; once, before any server is read.
+    pub(super) fn know_resolvers(&self, known: Known) {
+        let _ = self.resolvers.set(known);
+    }
+
+    /// Who may be asked for the addresses of servers.
+    pub(super) fn resolvers(&self) -> &Known {
+        self.resolvers.get_or_init(Known::default)
     }
 
     /// Everything that was reported.
@@ -88,6 +100,11 @@ impl<'a> Section<'a> {
             Section { reading, scope: Scope::File, prefix: String::new(), title, table, span: None };
         section.report_unknown_keys();
         section
+    }
+
+    /// The file that it is from.
+    pub(super) fn reading(&self) -> &'a Reading {
+        self.reading
     }
 
     /// Takes down a problem.

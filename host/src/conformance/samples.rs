@@ -65,6 +65,7 @@ pub fn servers(count: usize) -> Vec<model::Server> {
         check: None,
         cookie: Some(format!("c{index}")),
         labels: vec![("zone".into(), format!("z{}", index % 3))],
+        resolution: Default::default(),
         tls: None,
     };
     (0..count).map(server).collect()
@@ -78,6 +79,7 @@ pub fn backend_of(servers: Vec<model::Server>) -> Arc<Backend> {
         balance: Vec::new(),
         persistence: None,
         servers,
+        template: None,
         check: model::CheckKind::Tcp,
         forwardfor: None,
         retries: 3,

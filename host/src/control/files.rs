@@ -21,7 +21,7 @@ pub(crate) struct Files(Vec<(PathBuf, Option<Stamp>)>);
 
 /// What tells a file from what it was before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -75,13 +75,20 @@ fn named(config: &Config) -> Vec<PathBuf> {
 }
 
 fn stamped(path: PathBuf) -> (PathBuf, Option<Stamp>) {
-    let stamp = std::fs::metadata(&path).ok().map(|file| Stamp {
-        device: file.dev(),
-        inode: file.ino(),
-        size: file.size(),
-        modified: (file.mtime(), file.mtime_nsec()),
-    });
+    let stamp = Stamp::of(&path);
     (path, stamp)
+}
+
+impl Stamp {
+    /// That of the file at `path`; `None` where there is none.
+    pub(crate) fn of(path: &Path) -> Option<Stamp> {
+        std::fs::metadata(path).ok().map(|file| Stamp {
+            device: file.dev(),
+            inode: file.ino(),
+            size: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+        })
+    }
 }
 
 /// Looks for changes.

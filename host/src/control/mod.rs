@@ -31,6 +31,7 @@ use crate::config::Loaded;
 use crate::config::model::{self, BindAddress, Config};
 use crate::count::Count;
 use crate::limit::{AllLimits, Limits};
+use crate::discovery::Discovery;
 use crate::listener;
 use crate::log::Logs;
 use crate::log::process::ProcessLog;
@@ -41,8 +42,8 @@ use crate::tls::{Prepared, expiry};
 use crate::worker::{self, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Process, Tune};
 
 pub(crate) use checked::{Checked, Origin, check, load_lists};
-pub(crate) use files::Files;
 use files::Watch;
+pub(crate) use files::{Files, Stamp};
 use signals::Signals;
 
 /// How long the last log lines may take at the end.
@@ -90,7 +91,7 @@ struct Control {
     logs: Logs,
     process_log: ProcessLog,
     /// The health checks and the look-ups of names, while there is anything to look at.
-    watchers: Option<(Checker, Names)>,
+    watchers: Option<(Checker, Names, Discovery)>,
     workers: Vec<Hand>,
     doors: HashMap<BindAddress, OpenDoor>,
     frontends: Vec<Arc<Frontend>>,
@@ -184,8 +185,9 @@ impl Control {
         }
         // Names that can be found at once are found before the first request, so that none meets a server
         // without an address; those that cannot are DOWN until they are.
-        let names = Names::start(&backends, System);
-        let _ = tokio::time::timeout(NAMES_WAIT, names.tried()).await;
+        let (names, discovery) = (Names::start(&backends, System), Discovery::start(&backends));
+        let tried = async { tokio::join!(names.tried(), discovery.tried()) };
+        let _ = tokio::time::timeout(NAMES_WAIT, tried).await;
         let opened: Vec<BackendPolicies> =
             policies.iter().zip(&backends).map(|(policies, backend)| policies.open(backend)).collect();
         let frontends = self.renew_frontends(&config, &pages, &limits);
@@ -236,7 +238,7 @@ impl Control {
         self.set_bounds(&config, &frontends, &doors);
         self.process_log.to_targets(self.logs.target_set(&config.global.log)?);
         self.logs.retain(&config);
-        self.watchers = Some((Checker::start(&backends), names));
+        self.watchers = Some((Checker::start(&backends), names, discovery));
         self.doors = doors;
         self.use_tls(tls);
         self.frontends = frontends;
@@ -279,9 +281,22 @@ impl Control {
             let same = before
                 .filter(|before| before.config.check == config.check)
                 .and_then(|before| before.servers.iter().find(|old| old.config == *server).cloned());
-            same.unwrap_or_else(|| Server::new(server.clone(), load))
+            same.unwrap_or_else(|| {
+                let server = Server::new(server.clone(), load);
+                let mut former = before.iter().flat_map(|before| &before.servers);
+                if let Some(former) = former.find(|former| former.config.name == server.config.name) {
+                    server.inherit(former);
+                }
+                server
+            })
         });
-        Backend::new(config.clone(), servers.collect())
+        let backend = Backend::new(config.clone(), servers.collect());
+        if let (Some(progress), Some(former)) =
+            (&backend.discovery, before.and_then(|before| before.discovery.as_ref()))
+        {
+            progress.inherit(former);
+        }
+        backend
     }
 
     fn renew_frontends(&self, config: &Config, pages: &Shelf, limits: &AllLimits) -> Vec<Arc<Frontend>> {
@@ -431,6 +446,8 @@ impl Control {
                     tracing::info!(addresses = %self.names().join(", "), "reloaded");
                 }
                 Err(error) => {
+                    // What was found for the new one has changed servers that both have.
+                    self.backends.iter().for_each(|backend| backend.refresh());
                     self.source.reloaded(false);
                     tracing::error!("the new configuration is not in force, the old one is: {error:#}")
                 }

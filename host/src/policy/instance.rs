@@ -343,6 +343,7 @@ fn address(address: &model::ServerAddress) -> String {
         model::ServerAddress::Ip(address) => address.to_string(),
         model::ServerAddress::Name(name, port) => format!("{name}:{port}"),
         model::ServerAddress::Unix(path) => format!("unix@{}", path.display()),
+        model::ServerAddress::Slot(source) => source.to_string(),
     }
 }
 

@@ -240,7 +240,7 @@ fn server(
     now: SystemTime,
 ) -> Server {
     let record = shared.record();
-    let address = match (&shared.config.address, shared.address()) {
+    let address = match (&shared.config.address, shared.address().filter(|_| !shared.is_vacant())) {
         (_, Some(address)) => address.to_string(),
         (ServerAddress::Unix(path), None) => format!("unix@{}", path.display()),
         (_, None) => String::new(),
@@ -262,8 +262,8 @@ fn server(
     Server {
         name: shared.config.name.to_string(),
         address,
-        weight: shared.config.weight,
-        backup: shared.config.backup,
+        weight: shared.weight(),
+        backup: shared.is_backup(),
         disabled: shared.config.disabled,
         up: shared.is_usable(),
         check,

@@ -13,6 +13,8 @@ mod central_logs;
 mod choices;
 mod command_line;
 mod cookies;
+mod discovery;
+mod discovery_sources;
 mod ending;
 mod failures;
 mod feedback;

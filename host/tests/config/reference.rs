@@ -30,6 +30,7 @@ const BASE: &[(Scope, &str, &[&str])] = &[
     (Scope::Defaults, "[defaults]", &[]),
     (Scope::Frontend, "[frontends.web]", &["bind = \"*:80\"", "default_backend = \"app\""]),
     (Scope::Backend, "[backends.app]", &["servers = [{ name = \"a\", address = \"10.0.0.1:80\" }]"]),
+    (Scope::Resolvers, "[resolvers.dns]", &[]),
 ];
 
 /// That file with these `lines` in a section of this kind.
@@ -46,6 +47,10 @@ fn file_with(scope: Scope, lines: &str) -> String {
             Scope::Server if *section == Scope::Backend => {
                 let rest = unsaid(&["name = \"a\"", "address = \"10.0.0.1:80\""]);
                 format!("[[backends.app.servers]]\n{rest}\n{lines}")
+            }
+            Scope::Template if *section == Scope::Backend => {
+                let rest = unsaid(&["from = \"dns:app.example:80\"", "max = 4", "name = \"a\""]);
+                format!("[backends.app.servers]\n{rest}\n{lines}")
             }
             Scope::DefaultServer if *section == Scope::Defaults => {
                 format!("[defaults.default_server]\n{lines}")

@@ -52,6 +52,7 @@ pub(crate) fn server(name: &str, weight: u32) -> model::Server {
         check: None,
         cookie: Some(name.into()),
         labels: vec![("zone".into(), "a".into())],
+        resolution: Default::default(),
         tls: None,
     }
 }
@@ -63,6 +64,7 @@ pub(crate) fn backend(servers: usize) -> model::Backend {
         balance: Vec::new(),
         persistence: None,
         servers: (0..servers).map(|i| server(&format!("s{i}"), 1)).collect(),
+        template: None,
         check: model::CheckKind::Tcp,
         forwardfor: None,
         retries: 3,

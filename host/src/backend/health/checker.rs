@@ -2,6 +2,7 @@
 //! state says, and asks again. They run on the control thread, never on a worker.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -82,10 +83,15 @@ async fn keep_checking(backend: Arc<Backend>, index: usize, check: Check, first:
             server.check_now.notified().await;
         }
         let Some(target) = Target::of(server, &check) else { return };
-        let began = Instant::now();
+        let (began, version) = (Instant::now(), server.address_version.load(Relaxed));
         let tls = server.tls().filter(|connector| connector.checks);
         let finding = check::check(&target, &backend.config.check, tls.as_deref(), budget).await;
         let finished = Instant::now();
+        if server.is_unresolved() || server.address_version.load(Relaxed) != version {
+            // It is elsewhere by now, so that this tells nothing of it.
+            due = finished;
+            continue;
+        }
         due = finished
             + report(
                 &backend,

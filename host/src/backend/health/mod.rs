@@ -73,6 +73,10 @@ pub enum Cause {
     Unresolved(String),
     /// Its name resolved for the first time.
     Resolved(SocketAddr),
+    /// Its source names it.
+    Found(SocketAddr),
+    /// Its source does not name it any more.
+    Gone(SocketAddr),
 }
 
 impl Record {
@@ -113,6 +117,8 @@ impl fmt::Display for Cause {
             Cause::Check(finding) => write!(f, "{finding}"),
             Cause::Unresolved(why) => write!(f, "its name does not resolve ({why})"),
             Cause::Resolved(address) => write!(f, "its name resolves to {}", address.ip()),
+            Cause::Found(address) => write!(f, "its source names {address}"),
+            Cause::Gone(address) => write!(f, "its source no longer names {address}"),
         }
     }
 }

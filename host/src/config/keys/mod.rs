@@ -4,6 +4,7 @@
 //! it, so a key cannot be accepted without being documented.
 
 mod admin;
+mod discovery;
 mod global;
 mod limits;
 mod logging;
@@ -30,6 +31,10 @@ pub enum Scope {
     DefaultServer,
     /// `[[backends.NAME.servers]]`.
     Server,
+    /// `[backends.NAME.servers]`, a table: what fills a backend's slots.
+    Template,
+    /// `[resolvers.NAME]`.
+    Resolvers,
     /// `[[frontends.NAME.rules]]` and `[[backends.NAME.rules]]`.
     Rule,
     /// `when` in a rule, and what stands in its `all`, `any` and `not`.
@@ -38,7 +43,7 @@ pub enum Scope {
 
 impl Scope {
     /// All of them, in the order of the reference.
-    pub const ALL: [Scope; 9] = [
+    pub const ALL: [Scope; 11] = [
         Scope::File,
         Scope::Global,
         Scope::Defaults,
@@ -46,6 +51,8 @@ impl Scope {
         Scope::Backend,
         Scope::DefaultServer,
         Scope::Server,
+        Scope::Template,
+        Scope::Resolvers,
         Scope::Rule,
         Scope::Condition,
     ];
@@ -60,6 +67,8 @@ impl Scope {
             Scope::Backend => "[backends.NAME]",
             Scope::DefaultServer => "default_server",
             Scope::Server => "[[backends.NAME.servers]]",
+            Scope::Template => "[backends.NAME.servers]",
+            Scope::Resolvers => "[resolvers.NAME]",
             Scope::Rule => "[[frontends.NAME.rules]]",
             Scope::Condition => "when",
         }
@@ -101,14 +110,18 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
         pages::KEYS,
         limits::KEYS,
         tls::KEYS,
+        discovery::KEYS,
     ]
     .into_iter()
     .flatten()
 }
 
-/// The keys of a section.
+/// The keys of a section. A template has those of `default_server` besides its own.
 pub fn of(scope: Scope) -> impl Iterator<Item = &'static Key> + Clone {
-    all().filter(move |key| key.scopes.contains(&scope))
+    all().filter(move |key| {
+        let of_servers = scope == Scope::Template && key.scopes.contains(&Scope::DefaultServer);
+        of_servers || key.scopes.contains(&scope)
+    })
 }
 
 /// The key that is called `name` (with its table's name and a dot, if it stands in one) in a section.

@@ -363,10 +363,11 @@ pub(super) const BACKEND: &[Key] = &[
     Key {
         name: "servers",
         scopes: &[Scope::Backend],
-        kind: "an array of tables",
+        kind: "an array of tables, or a table with `from`",
         default: "required",
-        haproxy: "server",
-        doc: "The servers; at least one. As a rule each is a section of its own, `[[backends.NAME.servers]]`.",
+        haproxy: "server, server-template",
+        doc: "The servers; at least one. As a rule each is a section of its own, `[[backends.NAME.servers]]`. A table is \
+              a template: slots that a source fills.",
         example: "servers = [{ name = \"a\", address = \"10.0.0.1:80\" }]",
     },
 ];

@@ -3,6 +3,8 @@
 //! everything ends with the value that stands for it.
 
 mod client;
+mod consul;
+mod dns;
 mod load;
 mod log_line;
 mod origin;
@@ -14,6 +16,8 @@ mod wait;
 mod wire;
 
 pub(crate) use client::{Client, client, get};
+pub(crate) use consul::Consul;
+pub(crate) use dns::{Dns, Failing};
 pub(crate) use load::Load;
 pub(crate) use log_line::LogLine;
 pub(crate) use origin::{Answer, Gate, Next, Origin, Refusing, Unanswering, origin};

@@ -84,11 +84,13 @@ pub(crate) struct Builder {
     name: String,
     scripts: BTreeMap<String, Script>,
     unix: Option<PathBuf>,
+    address: SocketAddr,
 }
 
 /// An origin by this name. Unless it is told otherwise it answers its name, and its health checks pass.
 pub(crate) fn origin(name: &str) -> Builder {
-    Builder { name: name.to_owned(), scripts: BTreeMap::new(), unix: None }
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    Builder { name: name.to_owned(), scripts: BTreeMap::new(), unix: None, address }
 }
 
 impl Builder {
@@ -126,6 +128,11 @@ impl Builder {
         Builder { unix: Some(path.to_owned()), ..self }
     }
 
+    /// Listens at this address.
+    pub(crate) fn at(self, address: SocketAddr) -> Builder {
+        Builder { address, ..self }
+    }
+
     pub(crate) fn start(self) -> Origin {
         let state = Arc::new(State {
             name: self.name,
@@ -139,7 +146,7 @@ impl Builder {
         });
         let place = match self.unix {
             Some(path) => Place::Unix(path),
-            None => Place::Tcp(tcp_socket(SocketAddr::from(([127, 0, 0, 1], 0)))),
+            None => Place::Tcp(tcp_socket(self.address)),
         };
         let mut origin = Origin { state, place, listener: None };
         origin.bring_back();
