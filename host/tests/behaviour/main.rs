@@ -18,6 +18,7 @@ mod feedback;
 mod health;
 mod http;
 mod limits;
+mod log_daemons;
 mod logs;
 mod policies;
 mod policy_commands;
