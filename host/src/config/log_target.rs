@@ -1,5 +1,7 @@
 //! `log`: where log lines go and how they are framed.
 
+use std::path::PathBuf;
+
 use super::address;
 use super::diagnostics::Problem;
 use super::model::{LogDestination, LogFormat, LogFraming, LogLevel, LogPeer, LogStream, LogTarget, LogTls};
@@ -131,6 +133,7 @@ fn target(value: Value<'_>) -> Option<LogTarget> {
     let framing = table.read("framing", |value| {
         value.one_of(&[("octets", LogFraming::Octets), ("lines", LogFraming::Lines)])
     });
+    let said = SaidOfTls::read(&table);
     let mut plain = of(target?);
     if let LogDestination::Stream(stream) = &mut plain.destination {
         stream.framing = framing.unwrap_or_else(|| framing_of(format.unwrap_or(plain.format)));
@@ -138,7 +141,7 @@ fn target(value: Value<'_>) -> Option<LogTarget> {
         let message = "`log.framing` is for connections: `tcp@`, `tls@` and `stream@`";
         table.report(Problem::error(table.span_of("framing"), message));
     }
-    read_tls(&table, &mut plain.destination);
+    said.apply(&table, &mut plain.destination);
     Some(LogTarget {
         format: format.unwrap_or(plain.format),
         facility: facility.unwrap_or(plain.facility),
@@ -149,20 +152,33 @@ fn target(value: Value<'_>) -> Option<LogTarget> {
     })
 }
 
-/// What is said of TLS.
-fn read_tls(table: &Section<'_>, destination: &mut LogDestination) {
-    let ca_file = table.read("ca_file", |value| Some(value.reading.path(value.text()?)));
-    let verify = table.read("verify", |value| value.one_of(&[("required", true), ("none", false)]));
-    let sni = table.read("sni", tag);
-    if let LogDestination::Stream(LogStream { peer: LogPeer::Tls(tls), .. }) = destination {
-        tls.verify = verify.unwrap_or(true);
-        (tls.ca_file, tls.sni) = (ca_file, sni);
-        return;
+/// What a target says of TLS.
+struct SaidOfTls {
+    ca_file: Option<PathBuf>,
+    verify: Option<bool>,
+    sni: Option<String>,
+}
+
+impl SaidOfTls {
+    fn read(table: &Section<'_>) -> SaidOfTls {
+        SaidOfTls {
+            ca_file: table.read("ca_file", |value| Some(value.reading.path(value.text()?))),
+            verify: table.read("verify", |value| value.one_of(&[("required", true), ("none", false)])),
+            sni: table.read("sni", tag),
+        }
     }
-    for key in ["ca_file", "verify", "sni"] {
-        if let Some(span) = table.span_of(key) {
-            let message = format!("`log.{key}` is for `tls@` targets");
-            table.report(Problem::error(span, message));
+
+    fn apply(self, table: &Section<'_>, destination: &mut LogDestination) {
+        if let LogDestination::Stream(LogStream { peer: LogPeer::Tls(tls), .. }) = destination {
+            tls.verify = self.verify.unwrap_or(true);
+            (tls.ca_file, tls.sni) = (self.ca_file, self.sni);
+            return;
+        }
+        for key in ["ca_file", "verify", "sni"] {
+            if let Some(span) = table.span_of(key) {
+                let message = format!("`log.{key}` is for `tls@` targets");
+                table.report(Problem::error(span, message));
+            }
         }
     }
 }
