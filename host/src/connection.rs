@@ -19,6 +19,8 @@ use crate::http::head;
 use crate::http::parse;
 use crate::log::record::{Record, Tls};
 use crate::scratch::Scratch;
+use crate::stats::ending;
+use crate::stats::tally::Finished;
 use crate::stream::Stream;
 use crate::timer::Timer;
 use crate::tls::TlsSession;
@@ -259,6 +261,13 @@ impl Client {
         if silent && config.dontlognull {
             return;
         }
+        frontend.tally.finish(&Finished {
+            status: outcome.status,
+            ending: ending::of(outcome.cause, outcome.phase, outcome.status),
+            bytes_in: 0,
+            bytes_out: bytes,
+            total: began.elapsed(),
+        });
         let record = Record {
             client: self.peer,
             // Finding it out is a system call.

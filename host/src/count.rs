@@ -8,6 +8,8 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) struct Count {
     current: AtomicU32,
+    /// The most there ever were.
+    peak: AtomicU32,
     limit: AtomicU32,
     freed: Notify,
 }
@@ -16,12 +18,22 @@ impl Count {
     /// A count that stops at `limit`; `None`: never.
     pub(crate) fn new(limit: Option<u32>) -> Count {
         let limit = AtomicU32::new(limit.unwrap_or(u32::MAX));
-        Count { current: AtomicU32::new(0), limit, freed: Notify::new() }
+        Count { current: AtomicU32::new(0), peak: AtomicU32::new(0), limit, freed: Notify::new() }
     }
 
     /// How many are held.
     pub(crate) fn current(&self) -> u32 {
         self.current.load(Relaxed)
+    }
+
+    /// The most that were ever held at once.
+    pub(crate) fn peak(&self) -> u32 {
+        self.peak.load(Relaxed)
+    }
+
+    /// The bound, where there is one.
+    pub(crate) fn limit(&self) -> Option<u32> {
+        Some(self.limit.load(Relaxed)).filter(|limit| *limit < u32::MAX)
     }
 
     /// Sets another bound. What is held beyond it stays.
@@ -47,7 +59,12 @@ impl Count {
     /// Takes one more if the bound allows it. To be paired with [`Count::leave`].
     pub(crate) fn try_enter(&self) -> bool {
         let limit = self.limit.load(SeqCst);
-        self.current.fetch_update(SeqCst, SeqCst, |current| (current < limit).then_some(current + 1)).is_ok()
+        let more = |current| (current < limit).then_some(current + 1);
+        let Ok(before) = self.current.fetch_update(SeqCst, SeqCst, more) else { return false };
+        if self.peak.load(Relaxed) <= before {
+            self.peak.fetch_max(before + 1, Relaxed);
+        }
+        true
     }
 
     /// Gives one back.

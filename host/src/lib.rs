@@ -12,6 +12,7 @@ pub mod log;
 pub mod policy;
 mod upstream;
 
+mod admin;
 mod buffer;
 mod capacity;
 mod count;
@@ -30,4 +31,5 @@ mod report;
 pub mod scaffold;
 pub mod simulate;
 pub mod simulation;
+pub mod stats;
 mod worker;

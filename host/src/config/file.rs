@@ -12,7 +12,7 @@ use super::log_target;
 use super::model::{BindAddress, Config, Global, Span, Tune};
 use super::read::{bad_name, boolean, duration, is_name, limit, size};
 use super::section::{Section, Value};
-use super::{backend, frontend, suggest};
+use super::{admin, backend, frontend, suggest};
 
 /// What the text says. Meant to run only if nothing but warnings was reported.
 pub(super) fn read(file: &Section<'_>) -> Config {
@@ -86,6 +86,7 @@ fn global(file: &Section<'_>) -> Global {
             .unwrap_or_default(),
         hard_stop_after: section.and_then(|section| section.read("hard_stop_after", duration)),
         watch: section.and_then(|section| section.read("watch", boolean)).unwrap_or(false),
+        admin: section.and_then(admin::read),
         tune: Tune {
             bufsize: tune
                 .and_then(|tune| tune.read("bufsize", |value| size(value, 1_024..=16 << 20)))

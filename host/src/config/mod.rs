@@ -5,6 +5,7 @@
 //! that one run shows all of it. Nothing here touches the network, resolves a host name or loads a policy.
 
 mod address;
+mod admin;
 mod backend;
 pub mod diagnostics;
 mod file;

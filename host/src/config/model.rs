@@ -1,6 +1,7 @@
 //! The configuration as the rest of the program sees it: checked, defaults filled in, and every name
 //! replaced by an index. Behind this module nothing is looked up by name.
 
+mod admin;
 mod logging;
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use admin::Admin;
 pub use logging::{
     Capture, Captures, Field, Flags, LogFraming, LogLine, LogPeer, LogStream, LogTls, Logging, Piece, Sample,
 };
@@ -43,6 +45,8 @@ pub struct Global {
     pub hard_stop_after: Option<Duration>,
     /// Whether a change of `lb.toml`, or of a policy's file that it names, is a reload.
     pub watch: bool,
+    /// The listener for those who watch.
+    pub admin: Option<Admin>,
     /// Sizes and bounds.
     pub tune: Tune,
 }

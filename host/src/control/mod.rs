@@ -11,6 +11,7 @@ mod system;
 mod tally;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
+use crate::admin;
 use crate::backend::Backend;
 use crate::backend::health::checker::Checker;
 use crate::backend::load::Load;
@@ -32,6 +34,7 @@ use crate::listener;
 use crate::log::Logs;
 use crate::log::process::ProcessLog;
 use crate::policy::{self, BackendPolicies};
+use crate::stats::{InForce, Source};
 use crate::worker::{self, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Process, Tune};
 
 pub(crate) use checked::{Checked, Origin, check};
@@ -92,6 +95,9 @@ struct Control {
     /// Whether a change of the files is a reason to read them again.
     watching: bool,
     watch: Watch,
+    /// What is told to those who watch, and the listener for them.
+    source: Rc<Source>,
+    admin: Option<admin::Listening>,
 }
 
 /// A worker, seen from here.
@@ -117,19 +123,23 @@ impl Control {
         let process_log = ProcessLog::install();
         let logs = Logs::new(config)?;
         let process = Arc::new(Process { connections: Arc::new(Count::new(config.global.maxconn)) });
-        let mut workers = Vec::new();
+        let (mut workers, mut runtimes) = (Vec::new(), Vec::new());
         for index in 0..config.global.nbthread {
             let (commands, inbox) = unbounded_channel();
             let (process, tune, log) = (process.clone(), Tune::new(&config.global.tune), logs.worker());
+            let runtime = worker::runtime().context("cannot start a worker")?;
+            runtimes.push(runtime.handle().clone());
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
-                .spawn(move || worker::run(process, tune, log, inbox))
+                .spawn(move || worker::run(process, tune, log, runtime, inbox))
                 .context("cannot start a worker")?;
             workers.push(Hand { commands, thread });
         }
         Ok(Control {
             origin,
             runtime: Arc::new(runtime),
+            source: Rc::new(Source::new(process.clone(), logs.clone(), runtimes)),
+            admin: None,
             process,
             logs,
             process_log,
@@ -162,22 +172,33 @@ impl Control {
         let opened: Vec<BackendPolicies> =
             policies.iter().zip(&backends).map(|(policies, backend)| policies.open(backend)).collect();
         let frontends = self.renew_frontends(&config);
-        let seats = frontends.iter().map(|frontend| {
-            let log = self.logs.exchange_log(&frontend.config)?;
-            Ok(FrontendSeat { shared: frontend.clone(), log })
-        });
-        let seats: Vec<FrontendSeat> = seats.collect::<anyhow::Result<_>>()?;
+        let seats = frontends
+            .iter()
+            .map(|frontend| Ok((frontend.clone(), self.logs.exchange_log(&frontend.config)?)));
+        let seats: Vec<_> = seats.collect::<anyhow::Result<_>>()?;
+        let book = self.source.renew_book(&config, self.workers.len());
         // From here on to the hand-over nothing can fail but the binding of new addresses.
         let (doors, mut sockets) = self.bind_new(&config)?;
+        let admin = self.bind_admin(&config)?;
         let mut done = Vec::new();
-        for hand in &self.workers {
+        for (index, hand) in self.workers.iter().enumerate() {
             let (told, heard) = oneshot::channel();
             let plan = Plan {
-                frontends: seats.clone(),
+                frontends: seats
+                    .iter()
+                    .enumerate()
+                    .map(|(frontend, (shared, log))| FrontendSeat {
+                        shared: shared.clone(),
+                        log: log.clone(),
+                        tally: book.frontend(frontend, index),
+                    })
+                    .collect(),
                 backends: backends
                     .iter()
                     .zip(&opened)
-                    .map(|(shared, policies)| BackendPlan {
+                    .enumerate()
+                    .map(|(backend, (shared, policies))| BackendPlan {
+                        tallies: book.backend(backend, index),
                         shared: shared.clone(),
                         balancer: policies.balancer(),
                         persistence: policies.persistence(),
@@ -202,6 +223,14 @@ impl Control {
         // The checks of before went on until here, and told their own backends of what they found.
         backends.iter().for_each(|backend| backend.refresh());
         self.backends = backends;
+        self.source.put_into_force(InForce {
+            book,
+            addresses: self.addresses(&config),
+            frontends: self.frontends.clone(),
+            backends: self.backends.clone(),
+            policies: opened.iter().map(BackendPolicies::watch).collect(),
+        });
+        self.open_admin(&config, admin)?;
         tally::log(&std::mem::replace(&mut self.policies, opened));
         self.hard_stop_after = config.global.hard_stop_after;
         self.watching = config.global.watch;
@@ -261,6 +290,40 @@ impl Control {
             }
         }
         Ok((doors, sockets))
+    }
+
+    /// Binds the admin listener, where it is wanted and not there yet.
+    fn bind_admin(&self, config: &Config) -> anyhow::Result<Option<admin::Bound>> {
+        let wanted = config.global.admin.as_ref();
+        wanted
+            .filter(|wanted| !self.admin.as_ref().is_some_and(|open| open.is(wanted)))
+            .map(admin::bind)
+            .transpose()
+    }
+
+    /// Puts the admin listener that was bound in the place of the one of before, or ends that.
+    fn open_admin(&mut self, config: &Config, bound: Option<admin::Bound>) -> anyhow::Result<()> {
+        if config.global.admin.is_none() {
+            self.admin = None;
+        }
+        if let Some(bound) = bound {
+            let listening = bound.serve(self.source.clone())?;
+            tracing::info!(address = %listening.address, "admin listens");
+            self.admin = Some(listening);
+        }
+        Ok(())
+    }
+
+    /// Where each frontend listens.
+    fn addresses(&self, config: &Config) -> Vec<Vec<String>> {
+        let names = |frontend: &model::Frontend| {
+            frontend
+                .bind
+                .iter()
+                .filter_map(|bind| Some(self.doors.get(&bind.address)?.name.clone()))
+                .collect()
+        };
+        config.frontends.iter().map(names).collect()
     }
 
     /// Puts the bounds on connections into force; counts that are carried over had those of before until now.
@@ -331,18 +394,24 @@ impl Control {
         });
         match checked {
             Ok(Ok(checked)) => match self.apply(checked).await {
-                Ok(()) => tracing::info!(addresses = %self.names().join(", "), "reloaded"),
+                Ok(()) => {
+                    self.source.reloaded(true);
+                    tracing::info!(addresses = %self.names().join(", "), "reloaded");
+                }
                 Err(error) => {
+                    self.source.reloaded(false);
                     tracing::error!("the new configuration is not in force, the old one is: {error:#}")
                 }
             },
             Ok(Err(diagnostics)) => {
+                self.source.reloaded(false);
                 tracing::error!("the new configuration is wrong, the old one stays:");
                 for line in diagnostics.render(false).lines() {
                     tracing::error!("{line}");
                 }
             }
             Err(error) => {
+                self.source.reloaded(false);
                 tracing::error!(%error, "the new configuration could not be read, the old one stays")
             }
         }
@@ -354,6 +423,7 @@ impl Control {
             "draining: no new connections, the present exchanges end; a second signal ends at once"
         );
         self.watchers = None;
+        self.source.drains();
         self.send_all(|| Command::Drain);
         let (commands, threads): (Vec<_>, Vec<_>) =
             self.workers.drain(..).map(|hand| (hand.commands, hand.thread)).unzip();

@@ -54,10 +54,13 @@ impl Exchange<'_> {
     /// Tries servers until one answers or the tries are used up.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, Failure> {
         let config = &self.backend.shared.config;
+        let tallies = &self.backend.tallies;
         let (mut failed, mut same) = (None, None);
         let mut now = self.story.came.head;
         loop {
-            let (slot, waited) = self.assign(same, failed).await?;
+            let assigned = self.assign(same, failed).await;
+            let nobody = |_: &_| tallies.backend.unserved.connection_errors.add(1);
+            let (slot, waited) = assigned.inspect_err(nobody)?;
             let server = slot.index() as u32;
             let address_version = slot.server().address_version.load(Relaxed);
             let began = if waited { Instant::now() } else { now };
@@ -83,11 +86,13 @@ impl Exchange<'_> {
                 return Err(failure);
             }
             self.story.retries += 1;
+            tallies.server(server).retries.add(1);
             let bound = self.affinity.server.is_some();
             if config.redispatch && (!bound || self.story.retries == config.retries) {
                 // Another server, at once: nothing is won by waiting.
                 self.leave_server();
                 self.story.redispatched = true;
+                tallies.server(server).redispatches.add(1);
                 self.story.assigned = None;
                 (failed, same) = (Some(server), None);
             } else {
@@ -177,11 +182,13 @@ impl Exchange<'_> {
         let backend = self.backend;
         let shared = &backend.shared.servers[server as usize];
         let address_version = shared.address_version.load(Relaxed);
+        let tally = backend.tallies.server(server);
         // A body that cannot be sent again must not meet a connection that may turn out to be closed.
         let idle =
             self.upload.is_read().then(|| backend.pools[server as usize].borrow_mut().take(address_version));
         if let Some(stream) = idle.flatten() {
             self.story.connected = self.story.assigned;
+            tally.reuses.add(1);
             match self.converse(stream, began, true).await {
                 Err(Tried::Stale) => {}
                 done => return done,
@@ -189,7 +196,12 @@ impl Exchange<'_> {
             self.story.connected = None;
         }
         self.client.timer.set(Instant::now(), backend.shared.config.timeout.connect);
-        let stream = match self.client.timer.limit(upstream::connect(shared)).await {
+        tally.connects.add(1);
+        let connected = self.client.timer.limit(upstream::connect(shared)).await;
+        if !matches!(connected, Ok(Ok(_))) {
+            tally.connection_errors.add(1);
+        }
+        let stream = match connected {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(no_connection(connect_failure(&error))),
             Err(_elapsed) => return Err(Tried::Unreachable(Failure::ConnectTimeout)),

@@ -107,7 +107,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Serves the request and logs it.
+    /// Serves the request, counts it and logs it.
     pub(crate) async fn run(mut self) -> Next {
         let next = match self.admit() {
             Admission::Admitted => match self.serve().await {
@@ -118,6 +118,7 @@ impl<'a> Exchange<'a> {
             Admission::Refused(failure) => self.fail(failure).await,
         };
         self.story.uploaded = self.upload.written;
+        self.story.count(self.frontend, self.backend);
         self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
         self.client.scratch.up = self.upload.into_spare();
         next

@@ -7,6 +7,8 @@ use tokio::time::Instant;
 use crate::connection::{Came, Client};
 use crate::log::record::{Record, Tls};
 use crate::policy::Standing;
+use crate::stats::ending;
+use crate::stats::tally::{Finished, Served};
 use crate::worker::{BackendSeat, FrontendSeat, Worker};
 
 /// The story of an exchange so far.
@@ -82,6 +84,33 @@ impl Story {
     /// The request was malformed after all: as if its head had never been understood.
     pub(super) fn forget_request(&mut self) {
         self.forgotten = true;
+    }
+
+    /// Counts the exchange: the one place where that is done.
+    pub(super) fn count(&mut self, frontend: &FrontendSeat, backend: &BackendSeat) {
+        let ended = *self.ended.get_or_insert_with(Instant::now);
+        let since = |from: Option<Instant>, to: Option<Instant>| Some(to?.saturating_duration_since(from?));
+        let finished = Finished {
+            status: self.status,
+            ending: ending::of(self.cause, self.phase, self.status),
+            bytes_in: self.uploaded,
+            bytes_out: self.bytes,
+            total: ended.saturating_duration_since(self.came.first_byte),
+        };
+        frontend.tally.finish(&finished);
+        if self.forgotten || !self.admitted {
+            return;
+        }
+        let served = Served {
+            queue: since(Some(self.came.head), self.assigned),
+            connect: since(self.assigned, self.connected),
+            response: since(self.connected, self.responded),
+            server_requests: self.server_connections,
+            server_queue: self.server_queue,
+            backend_queue: self.backend_queue,
+            backend_requests: backend.shared.requests.load(Relaxed),
+        };
+        backend.tallies.finish(self.server, &finished, &served);
     }
 
     /// Writes the log line.

@@ -34,7 +34,7 @@ impl Exchange<'_> {
         let (mut from_server, mut to_server) = attempt.stream.split();
         timer.set(Instant::now(), timeout);
         let (mut up_done, mut down_done) = (false, false);
-        poll_fn(|context| {
+        let ended = poll_fn(|context| {
             if !up_done {
                 match poll_to_end(&mut upload, context, &mut from_client, buffer, &mut to_server) {
                     Poll::Ready(Ok(())) => up_done = true,
@@ -61,7 +61,9 @@ impl Exchange<'_> {
             }
             timer.poll_elapsed(context).map(|_| Err(Failure::ServerTimeoutData))
         })
-        .await
+        .await;
+        self.upload.written += upload.written;
+        ended
     }
 }
 

@@ -69,6 +69,7 @@ fn config(log: Vec<LogTarget>) -> Config {
         log_levels: Vec::new(),
         hard_stop_after: None,
         watch: false,
+        admin: None,
         tune,
     };
     Config { global, frontends: Vec::new(), backends: Vec::new() }

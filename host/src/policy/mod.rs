@@ -50,6 +50,6 @@ pub use instance::{Arrival, REQUEST_BUDGET, SETUP_BUDGET, UPDATE_BUDGET};
 pub use persistence::Persistence;
 pub use probe::{NotStarted, Probe};
 pub use record::{Metrics, Role};
-pub use runtime::{BackendPolicies, Proven, Runtime, RuntimeError, built_ins, default_cache_dir};
+pub use runtime::{BackendPolicies, Proven, Runtime, RuntimeError, Watch, built_ins, default_cache_dir};
 pub use settings::{Problem, Settings, check};
 pub use simulated::{Ask, Conduct, SimulatedBalancer, SimulatedPolicies};

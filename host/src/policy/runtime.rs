@@ -254,6 +254,16 @@ impl Proven {
     }
 }
 
+/// A look at how the policies of a backend do.
+pub struct Watch(Vec<Arc<Post>>);
+
+impl Watch {
+    /// The counters of each policy, balancers first, as of `now_ms` (since 1970, UTC).
+    pub fn metrics(&self, now_ms: u64) -> Vec<Metrics> {
+        self.0.iter().map(|post| post.record.metrics(now_ms)).collect()
+    }
+}
+
 /// The policies of a backend at work, shared by the workers.
 pub struct BackendPolicies {
     backend: Arc<Backend>,
@@ -289,9 +299,13 @@ impl BackendPolicies {
         Some(Persistence::new(self.backend.clone(), open.place(), open.post.key.clone()?))
     }
 
+    /// For whoever watches how they do.
+    pub fn watch(&self) -> Watch {
+        Watch(self.balance.iter().chain(&self.persistence).map(|open| open.post.clone()).collect())
+    }
+
     /// The counters of each policy, balancers first, as of `now_ms` (since 1970, UTC).
     pub fn metrics(&self, now_ms: u64) -> Vec<Metrics> {
-        let posts = self.balance.iter().chain(&self.persistence);
-        posts.map(|open| open.post.record.metrics(now_ms)).collect()
+        self.watch().metrics(now_ms)
     }
 }

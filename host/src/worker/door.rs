@@ -92,6 +92,10 @@ fn admit(
     stream: Stream,
     peer: Option<SocketAddr>,
 ) {
+    let generation = worker.generation();
+    if let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) {
+        frontend.tally.connections.add(1);
+    }
     let task = Task::new(worker, Some(places));
     tokio::task::spawn_local(task.run(connection::serve(
         worker.clone(),

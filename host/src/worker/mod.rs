@@ -15,6 +15,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use slab::Slab;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::LocalSet;
@@ -26,6 +27,7 @@ use crate::count::Count;
 use crate::listener::{ListenSocket, Listener};
 use crate::log::{ExchangeLog, Record, WorkerLog};
 use crate::policy::{Balancer, Persistence};
+use crate::stats::tally::{BackendTallies, FrontendTally};
 use crate::upstream::Pool;
 
 pub(crate) use door::Doorway;
@@ -58,6 +60,8 @@ pub(crate) struct FrontendSeat {
     pub(crate) shared: Arc<Frontend>,
     /// Where its exchanges are logged.
     pub(crate) log: ExchangeLog,
+    /// What this worker counts of it.
+    pub(crate) tally: Arc<FrontendTally>,
 }
 
 /// A backend on a worker.
@@ -67,6 +71,8 @@ pub(crate) struct BackendSeat {
     pub(crate) persistence: Option<RefCell<Persistence>>,
     /// Idle connections, by server.
     pub(crate) pools: Vec<RefCell<Pool>>,
+    /// What this worker counts of it.
+    pub(crate) tallies: BackendTallies,
 }
 
 /// Counts a request at its backend for as long as this lives.
@@ -142,6 +148,7 @@ pub(crate) struct BackendPlan {
     pub(crate) shared: Arc<Backend>,
     pub(crate) balancer: Balancer,
     pub(crate) persistence: Option<Persistence>,
+    pub(crate) tallies: BackendTallies,
 }
 
 /// A listening address for one worker.
@@ -195,13 +202,22 @@ impl Worker {
     }
 }
 
+/// A worker's runtime, which whoever makes the worker's thread may want to look at.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
 /// Runs a worker on this thread until it is told to end.
-pub(crate) fn run(process: Arc<Process>, tune: Tune, log: WorkerLog, commands: UnboundedReceiver<Command>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return tracing::error!(%error, "a worker cannot start"),
-    };
+pub(crate) fn run(
+    process: Arc<Process>,
+    tune: Tune,
+    log: WorkerLog,
+    runtime: Runtime,
+    commands: UnboundedReceiver<Command>,
+) {
     let worker = Rc::new(Worker {
         process,
         tune,
@@ -279,6 +295,7 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
         shared: backend.shared,
         balancer: RefCell::new(backend.balancer),
         persistence: backend.persistence.map(RefCell::new),
+        tallies: backend.tallies,
     });
     let generation = Generation { frontends: plan.frontends, backends: backends.collect() };
     let old = worker.generation.replace(Rc::new(generation));

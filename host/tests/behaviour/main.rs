@@ -20,6 +20,7 @@ mod http;
 mod limits;
 mod log_daemons;
 mod logs;
+mod metrics;
 mod policies;
 mod policy_commands;
 mod reloading;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod messages;
+mod metrics;
 mod reference;
 mod resolved;
 mod robustness;

@@ -103,6 +103,8 @@ fn report(backend: &Arc<Backend>, index: usize, check: &Check, last: LastCheck) 
     let change = health.report(last.finding.passed());
     let health = *health;
     record.last_check = Some(last.clone());
+    record.checks += 1;
+    record.checks_failed += u64::from(!last.finding.passed());
     drop(record);
     tracing::debug!(
         backend = %backend.config.name, server = %server.config.name, %health,

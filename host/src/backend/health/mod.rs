@@ -28,6 +28,16 @@ pub struct Record {
     pub last_check: Option<LastCheck>,
     /// Its latest transitions, the oldest first.
     pub history: VecDeque<Transition>,
+    /// Checks that are over.
+    pub checks: u64,
+    /// Those that failed.
+    pub checks_failed: u64,
+    /// How often the server went DOWN.
+    pub downs: u64,
+    /// For how long it was DOWN, up to when it last went UP.
+    pub downtime: Duration,
+    /// Since when it has been DOWN; `None` while it is UP.
+    pub down_since: Option<SystemTime>,
 }
 
 /// A check that is over.
@@ -69,14 +79,31 @@ impl Record {
     /// The record of a server that has not been checked yet.
     pub fn start(check: Option<&model::Check>) -> Record {
         let health = check.map(|check| Health::start(check.rise, check.fall));
-        Record { health, last_check: None, history: VecDeque::new() }
+        Record {
+            health,
+            last_check: None,
+            history: VecDeque::new(),
+            checks: 0,
+            checks_failed: 0,
+            downs: 0,
+            downtime: Duration::ZERO,
+            down_since: None,
+        }
     }
 
     pub(super) fn remember(&mut self, up: bool, cause: Cause) {
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
-        self.history.push_back(Transition { at: SystemTime::now(), up, cause });
+        let now = SystemTime::now();
+        if up {
+            let since = self.down_since.take();
+            self.downtime += since.and_then(|since| now.duration_since(since).ok()).unwrap_or_default();
+        } else if self.down_since.is_none() {
+            self.down_since = Some(now);
+            self.downs += 1;
+        }
+        self.history.push_back(Transition { at: now, up, cause });
     }
 }
 

@@ -3,6 +3,7 @@
 //! Reading finds unknown keys and words its messages from this table, and `docs/configuration.md` is made from
 //! it, so a key cannot be accepted without being documented.
 
+mod admin;
 mod global;
 mod logging;
 mod proxy;
@@ -75,9 +76,18 @@ pub struct Key {
 
 /// Every key, table by table.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, proxy::BACKEND, server::KEYS, logging::KEYS]
-        .into_iter()
-        .flatten()
+    [
+        FILE,
+        global::KEYS,
+        admin::KEYS,
+        proxy::SHARED,
+        proxy::FRONTEND,
+        proxy::BACKEND,
+        server::KEYS,
+        logging::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The keys of a section.

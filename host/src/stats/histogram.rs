@@ -1,0 +1,99 @@
+//! Times in fixed buckets: what a worker counts into, and what is read of it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::cell::Cell;
+
+/// The upper bounds of the buckets, in microseconds; behind the last there is one more without a bound. From half
+/// a millisecond, which a server on the same network needs, to half a minute, the usual timeout.
+pub const BOUNDS_US: [u32; 15] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000, 30_000_000,
+];
+
+/// How many buckets there are.
+pub const BUCKETS: usize = BOUNDS_US.len() + 1;
+
+/// A histogram that one thread writes.
+#[derive(Debug, Default)]
+pub(crate) struct Histogram {
+    buckets: [Cell; BUCKETS],
+    sum_us: Cell,
+}
+
+impl Histogram {
+    /// Counts a time.
+    pub(crate) fn add(&self, time: Duration) {
+        let us = time.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(time.subsec_micros()));
+        self.buckets[bucket(us)].add(1);
+        self.sum_us.add(us);
+    }
+}
+
+/// The bucket of a time. All bounds are compared, which vectors do at once, and nothing is to be predicted.
+fn bucket(us: u64) -> usize {
+    let us = u32::try_from(us).unwrap_or(u32::MAX);
+    BOUNDS_US.iter().map(|bound| usize::from(us > *bound)).sum()
+}
+
+/// What was read of one histogram or of several.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Times {
+    /// How many times each bucket has, by [`BOUNDS_US`].
+    pub buckets: [u64; BUCKETS],
+    /// The sum of all times, in microseconds.
+    pub sum_us: u64,
+}
+
+impl Times {
+    /// Adds what a histogram has.
+    pub(crate) fn take(&mut self, histogram: &Histogram) {
+        for (sum, cell) in self.buckets.iter_mut().zip(&histogram.buckets) {
+            *sum = sum.wrapping_add(cell.read());
+        }
+        self.sum_us = self.sum_us.wrapping_add(histogram.sum_us.read());
+    }
+
+    /// Adds others.
+    pub(crate) fn merge(&mut self, other: &Times) {
+        for (sum, more) in self.buckets.iter_mut().zip(&other.buckets) {
+            *sum = sum.wrapping_add(*more);
+        }
+        self.sum_us = self.sum_us.wrapping_add(other.sum_us);
+    }
+
+    /// How many times were counted.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_belongs_to_the_bucket_that_it_ends() {
+        for (index, bound) in BOUNDS_US.iter().enumerate() {
+            assert_eq!(bucket(u64::from(*bound)), index);
+            assert_eq!(bucket(u64::from(*bound) + 1), index + 1);
+        }
+        assert_eq!((bucket(0), bucket(u64::MAX)), (0, BUCKETS - 1));
+    }
+
+    #[test]
+    fn what_is_read_is_the_sum_of_what_was_counted() {
+        let (a, b) = (Histogram::default(), Histogram::default());
+        a.add(Duration::from_micros(700));
+        a.add(Duration::from_secs(3));
+        b.add(Duration::from_micros(600));
+        let mut times = Times::default();
+        times.take(&a);
+        times.take(&b);
+        assert_eq!((times.count(), times.buckets[1], times.sum_us), (3, 2, 3_001_300));
+        times.merge(&times.clone());
+        assert_eq!((times.count(), times.sum_us), (6, 6_002_600));
+    }
+}

@@ -1,0 +1,19 @@
+//! What is counted, and how it is told: cells that workers write ([`tally`]), whose they are ([`book`]), everything
+//! at one moment ([`snapshot`]), the table of metrics ([`table`]) and their text for Prometheus ([`exposition`]).
+//!
+//! A worker only ever adds to cells of its own, at the end of an exchange. Whoever wants to know sums them up, on
+//! the control thread.
+
+mod book;
+mod cell;
+pub(crate) mod ending;
+pub mod exposition;
+pub mod histogram;
+pub mod snapshot;
+mod source;
+mod system;
+pub mod table;
+pub(crate) mod tally;
+
+pub(crate) use source::{InForce, Source};
+pub use tally::CLASSES;
