@@ -1,6 +1,7 @@
 //! What the command line's commands do.
 
 pub mod policy;
+pub mod route;
 
 use std::io::IsTerminal;
 use std::path::Path;

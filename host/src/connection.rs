@@ -18,6 +18,7 @@ use crate::failure::{self, Failure, Page};
 use crate::http::head;
 use crate::http::parse;
 use crate::log::record::{Record, Tls};
+use crate::rules::Access;
 use crate::scratch::Scratch;
 use crate::stats::ending;
 use crate::stats::tally::Finished;
@@ -91,12 +92,16 @@ pub(crate) async fn serve(
         scratch: Scratch::none(),
     };
     let mut first = true;
+    let mut permitted = None;
     loop {
         let generation = worker.generation();
         // The frontend may have gone with a reload: then its connections end with what they are at.
         let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) else {
             return;
         };
+        if !is_permitted(&mut permitted, frontend, peer) {
+            return;
+        }
         let arrival = client.await_request(&worker, &doorway, frontend, first.then_some(accepted)).await;
         first = false;
         // A reload may have come while this waited.
@@ -104,6 +109,9 @@ pub(crate) async fn serve(
         let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) else {
             return;
         };
+        if !is_permitted(&mut permitted, frontend, peer) {
+            break;
+        }
         match arrival {
             Arrival::Head(came) => {
                 let next = Exchange::new(&worker, &generation, frontend, &mut client, came).run().await;
@@ -324,6 +332,22 @@ impl Client {
         };
         let _ = self.timer.limit(drained).await;
     }
+}
+
+/// Whether the frontend's lists let the client in. They are asked once, and again when others came into force:
+/// `permitted` are those that were asked last, and said yes.
+fn is_permitted(
+    permitted: &mut Option<Arc<Access>>,
+    frontend: &FrontendSeat,
+    peer: Option<SocketAddr>,
+) -> bool {
+    let Some(access) = &frontend.shared.config.access else { return true };
+    if permitted.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, access)) {
+        return true;
+    }
+    let permits = access.permits(peer.map(|peer| peer.ip()));
+    *permitted = Some(access.clone()).filter(|_| permits);
+    permits
 }
 
 fn now_twice() -> (Instant, SystemTime) {

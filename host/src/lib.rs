@@ -10,6 +10,7 @@ pub mod http;
 mod listener;
 pub mod log;
 pub mod policy;
+pub mod rules;
 mod upstream;
 
 mod admin;

@@ -29,6 +29,8 @@ enum Command {
         #[arg(default_value = "lb.toml")]
         config: PathBuf,
     },
+    /// Say which rules a request would meet, and what would come of it
+    Route(Box<lb_host::commands::route::Options>),
     /// Run the default configuration in front of two small servers of its own, and say what to try
     Demo,
     /// Look into policies
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run { config } => commands::run(&config),
         Command::Check { config } => commands::check(&config),
+        Command::Route(options) => commands::route::route(&options),
         Command::Demo => commands::demo(),
         Command::Policy(command) => run_on_policy(command),
     };

@@ -48,6 +48,7 @@ pub(crate) fn config(name: &str) -> model::Backend {
         retries: 3,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
+        rules: Default::default(),
     }
 }
 

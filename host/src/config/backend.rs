@@ -35,6 +35,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Back
         retries: proxy.retries.unwrap_or(3),
         redispatch: proxy.redispatch.unwrap_or(false),
         timeout: timeout.of_server(),
+        rules: Default::default(),
     }
 }
 

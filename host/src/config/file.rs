@@ -12,7 +12,7 @@ use super::log_target;
 use super::model::{BindAddress, Config, Global, Span, Tune};
 use super::read::{bad_name, boolean, duration, is_name, limit, size};
 use super::section::{Section, Value};
-use super::{admin, backend, frontend, suggest};
+use super::{admin, backend, frontend, rules, suggest};
 
 /// What the text says. Meant to run only if nothing but warnings was reported.
 pub(super) fn read(file: &Section<'_>) -> Config {
@@ -24,8 +24,12 @@ pub(super) fn read(file: &Section<'_>) -> Config {
     let frontend_sections = proxies(file, "frontends", Scope::Frontend);
     let backend_sections = proxies(file, "backends", Scope::Backend);
     let names: Vec<_> = backend_sections.iter().map(|(name, _)| *name).collect();
-    let backends =
+    let mut backends: Vec<_> =
         backend_sections.iter().map(|(name, section)| backend::read(name, section, &defaults)).collect();
+    let reader = rules::Reader::new(&names);
+    for (backend, (_, section)) in backends.iter_mut().zip(&backend_sections) {
+        backend.rules = reader.rules(section, true);
+    }
 
     let mut frontends = Vec::new();
     let mut bound = HashMap::new();
@@ -43,15 +47,19 @@ pub(super) fn read(file: &Section<'_>) -> Config {
             section.report(Problem::error(name.span(), message).help(help));
         }
         used.extend(index);
-        frontends.push(read.resolve(index.unwrap_or(0)));
+        let mut frontend = read.resolve(index.unwrap_or(0));
+        frontend.rules = reader.rules(section, false);
+        frontend.access = reader.access(section);
+        frontends.push(frontend);
     }
+    let (lists, chosen) = reader.finish();
     for (index, (name, section)) in backend_sections.iter().enumerate() {
-        if !used.contains(&index) {
+        if !used.contains(&index) && !chosen[index] {
             let message = format!("no frontend sends anything to backend `{name}`");
             section.report(Problem::warning(section.span(), message));
         }
     }
-    Config { global, frontends, backends }
+    Config { global, frontends, backends, lists }
 }
 
 /// `[frontends.*]` or `[backends.*]`: each with its name.

@@ -62,6 +62,8 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         logging,
         dontlognull: proxy.dontlognull.unwrap_or(false),
         timeout: timeout.of_client(),
+        rules: Default::default(),
+        access: None,
     };
     Named { binds, default_backend: proxy.default_backend, frontend }
 }

@@ -20,6 +20,7 @@ mod logging;
 pub mod model;
 mod policy;
 mod read;
+mod rules;
 mod section;
 pub mod suggest;
 pub mod units;

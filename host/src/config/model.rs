@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::rules::{Access, ListFile, RuleSet};
 pub use admin::Admin;
 pub use logging::{
     Capture, Captures, Field, Flags, LogFraming, LogLine, LogPeer, LogStream, LogTls, Logging, Piece, Sample,
@@ -28,6 +29,8 @@ pub struct Config {
     pub frontends: Vec<Frontend>,
     /// `[backends.*]`, in the order of the file.
     pub backends: Vec<Backend>,
+    /// The files that rules name; to be read before the configuration comes into force.
+    pub lists: Vec<ListFile>,
 }
 
 /// `[global]`: what holds for the process.
@@ -87,6 +90,10 @@ pub struct Frontend {
     pub dontlognull: bool,
     /// Its timeouts.
     pub timeout: ClientTimeouts,
+    /// What is done to which requests, before a backend has them.
+    pub rules: Arc<RuleSet>,
+    /// Who may connect. `None`: everybody.
+    pub access: Option<Arc<Access>>,
 }
 
 /// One listening socket.
@@ -176,6 +183,8 @@ pub struct Backend {
     pub redispatch: bool,
     /// Its timeouts.
     pub timeout: ServerTimeouts,
+    /// What is done to which requests, once it has them.
+    pub rules: Arc<RuleSet>,
 }
 
 /// A policy as a backend names it.

@@ -82,6 +82,7 @@ pub fn backend_of(servers: Vec<model::Server>) -> Arc<Backend> {
         retries: 3,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
+        rules: Default::default(),
     };
     let backend = Backend::new(config, shared);
     // Names would have to be looked up first; here they need not.

@@ -43,6 +43,7 @@ pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checke
         loaded.warnings.push(shortage);
     }
     let mut diagnostics = Diagnostics::new(loaded.source.clone());
+    load_lists(&loaded, &mut diagnostics);
     let mut policies = Vec::new();
     for backend in &loaded.config.backends {
         match runtime.prove(backend) {
@@ -57,4 +58,13 @@ pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checke
         }
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { loaded, policies }) }
+}
+
+/// Reads the files that rules name.
+pub(crate) fn load_lists(loaded: &Loaded, diagnostics: &mut Diagnostics) {
+    for list in &loaded.config.lists {
+        if let Err(wrong) = list.load() {
+            diagnostics.push(Problem::error(list.span(), format!("{} {wrong}", list.path().display())));
+        }
+    }
 }

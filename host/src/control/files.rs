@@ -1,4 +1,4 @@
-//! The files that a configuration is made of: `lb.toml` and the policies that it names. With `watch = true` they are
+//! The files that a configuration is made of: `lb.toml`, and the policies, lists and maps that it names. With `watch = true` they are
 //! looked at once a second.
 //!
 //! Looked at, not listened to: editors and mounts put new files in the place of old ones, links are turned
@@ -39,7 +39,7 @@ impl Files {
         // Its stamp must be older than what is read of it.
         let mut files: Vec<_> = own.into_iter().map(stamped).collect();
         let paths = match origin.load() {
-            Ok(loaded) => policies(&loaded.config),
+            Ok(loaded) => named(&loaded.config),
             Err(_) => {
                 before.into_iter().flat_map(|files| files.0.iter().map(|(path, _)| path.clone())).collect()
             }
@@ -58,13 +58,13 @@ impl Files {
     }
 }
 
-fn policies(config: &Config) -> Vec<PathBuf> {
+fn named(config: &Config) -> Vec<PathBuf> {
     let specs = config.backends.iter().flat_map(|backend| backend.balance.iter().chain(&backend.persistence));
     let files = specs.filter_map(|spec| match &spec.source {
         PolicySource::File(path) => Some(path.clone()),
         PolicySource::BuiltIn(_) => None,
     });
-    files.collect()
+    files.chain(config.lists.iter().map(|list| list.path().clone())).collect()
 }
 
 fn stamped(path: PathBuf) -> (PathBuf, Option<Stamp>) {

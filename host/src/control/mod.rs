@@ -37,7 +37,7 @@ use crate::policy::{self, BackendPolicies};
 use crate::stats::{InForce, Source};
 use crate::worker::{self, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Process, Tune};
 
-pub(crate) use checked::{Checked, Origin, check};
+pub(crate) use checked::{Checked, Origin, check, load_lists};
 pub(crate) use files::Files;
 use files::Watch;
 use signals::Signals;

@@ -4,7 +4,6 @@ use super::request::write_line;
 
 /// One change to a head's lines. Names are in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(dead_code)]
 pub(super) enum LineEdit {
     /// A line more, behind those that are there.
     Add(Box<str>, Vec<u8>),

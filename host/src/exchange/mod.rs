@@ -18,6 +18,7 @@ mod edits;
 mod relay;
 mod request;
 mod response;
+mod ruled;
 mod story;
 mod transfer;
 mod tunnel;
@@ -49,7 +50,6 @@ pub(crate) enum Next {
 }
 
 /// What becomes of a request before it has a backend.
-#[allow(dead_code)]
 enum Admission {
     /// Its backend serves it.
     Admitted,
@@ -62,6 +62,7 @@ enum Admission {
 /// A request on its way.
 pub(crate) struct Exchange<'a> {
     worker: &'a Worker,
+    generation: &'a Generation,
     frontend: &'a FrontendSeat,
     /// The one that serves it; the frontend's default until it is admitted.
     backend: &'a BackendSeat,
@@ -95,6 +96,7 @@ impl<'a> Exchange<'a> {
         let upload = Transfer::new(client.scratch.request.framing, encoding, pending);
         Exchange {
             worker,
+            generation,
             frontend,
             backend,
             client,
@@ -126,6 +128,9 @@ impl<'a> Exchange<'a> {
 
     /// Lets the request in to its backend, or says what it gets instead.
     fn admit(&mut self) -> Admission {
+        if let Some(ended) = self.obey_rules() {
+            return ended;
+        }
         self.story.admitted = true;
         self.story.has_persistence = self.backend.persistence.is_some();
         Admission::Admitted

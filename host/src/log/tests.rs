@@ -72,7 +72,7 @@ fn config(log: Vec<LogTarget>) -> Config {
         admin: None,
         tune,
     };
-    Config { global, frontends: Vec::new(), backends: Vec::new() }
+    Config { global, frontends: Vec::new(), backends: Vec::new(), lists: Vec::new() }
 }
 
 fn open(targets: &[LogTarget]) -> (Logs, TargetSet) {

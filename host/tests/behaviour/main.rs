@@ -24,6 +24,7 @@ mod metrics;
 mod policies;
 mod policy_commands;
 mod reloading;
+mod rules;
 mod smuggling;
 mod sockets;
 mod timeouts;

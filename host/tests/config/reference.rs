@@ -50,6 +50,13 @@ fn file_with(scope: Scope, lines: &str) -> String {
             Scope::DefaultServer if *section == Scope::Defaults => {
                 format!("[defaults.default_server]\n{lines}")
             }
+            Scope::Rule if *section == Scope::Frontend => {
+                format!("{}\n[[frontends.web.rules]]\n{lines}", keys.join("\n"))
+            }
+            Scope::Condition if *section == Scope::Frontend => {
+                let rule = "[[frontends.web.rules]]\ndeny = true\n[frontends.web.rules.when]";
+                format!("{}\n{rule}\n{lines}", keys.join("\n"))
+            }
             _ if *section == scope => format!("{}\n{lines}", unsaid(keys)),
             _ => keys.join("\n"),
         };
@@ -132,6 +139,8 @@ fn reference() -> String {
 fn title(scope: Scope) -> String {
     match scope {
         Scope::File => "The sections".to_owned(),
+        Scope::Rule => "`[[frontends.NAME.rules]]` and `[[backends.NAME.rules]]`".to_owned(),
+        Scope::Condition => "`when`, in rules".to_owned(),
         _ => format!("`{}`", scope.written()),
     }
 }

@@ -150,6 +150,8 @@ proptest! {
                 keys::Scope::Frontend => "[frontends.web]",
                 keys::Scope::Backend => "[backends.app]",
                 keys::Scope::Server => "[[backends.app.servers]]",
+                keys::Scope::Rule => "[[frontends.web.rules]]",
+                keys::Scope::Condition => "[[frontends.web.rules]]\n[frontends.web.rules.when]",
             };
             survive(&format!("{header}\n{} = {text:?}", key.name));
         }

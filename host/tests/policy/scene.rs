@@ -67,6 +67,7 @@ pub(crate) fn backend(servers: usize) -> model::Backend {
         retries: 3,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
+        rules: Default::default(),
     }
 }
 

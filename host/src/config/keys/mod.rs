@@ -7,6 +7,7 @@ mod admin;
 mod global;
 mod logging;
 mod proxy;
+mod rules;
 mod server;
 
 /// A kind of section.
@@ -26,11 +27,15 @@ pub enum Scope {
     DefaultServer,
     /// `[[backends.NAME.servers]]`.
     Server,
+    /// `[[frontends.NAME.rules]]` and `[[backends.NAME.rules]]`.
+    Rule,
+    /// `when` in a rule, and what stands in its `all`, `any` and `not`.
+    Condition,
 }
 
 impl Scope {
     /// All of them, in the order of the reference.
-    pub const ALL: [Scope; 7] = [
+    pub const ALL: [Scope; 9] = [
         Scope::File,
         Scope::Global,
         Scope::Defaults,
@@ -38,6 +43,8 @@ impl Scope {
         Scope::Backend,
         Scope::DefaultServer,
         Scope::Server,
+        Scope::Rule,
+        Scope::Condition,
     ];
 
     /// The section as it is written in `lb.toml`.
@@ -50,6 +57,8 @@ impl Scope {
             Scope::Backend => "[backends.NAME]",
             Scope::DefaultServer => "default_server",
             Scope::Server => "[[backends.NAME.servers]]",
+            Scope::Rule => "[[frontends.NAME.rules]]",
+            Scope::Condition => "when",
         }
     }
 }
@@ -84,6 +93,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
         proxy::FRONTEND,
         proxy::BACKEND,
         server::KEYS,
+        rules::KEYS,
         logging::KEYS,
     ]
     .into_iter()

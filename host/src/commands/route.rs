@@ -1,0 +1,311 @@
+//! `lb route`: what the rules would make of a request, found out by the very code that traffic meets.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Error;
+use crate::config::diagnostics::{Diagnostics, Source};
+use crate::config::model::{BindAddress, Config, Frontend};
+use crate::config::{self, suggest};
+use crate::control;
+use crate::http::head::RequestHead;
+use crate::http::parse;
+use crate::rules::{Decision, Ending, Facts, HeaderEdit, Rule, Tls, reason};
+
+/// The request, and where its configuration is.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The method
+    pub method: String,
+    /// A URL, as in https://a.example/path?query, or a path alone
+    pub url: String,
+    /// A header line, as in 'Name: value'
+    #[arg(short = 'H', long = "header", value_name = "LINE")]
+    pub headers: Vec<String>,
+    /// The client's address
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub from: IpAddr,
+    /// The configuration
+    #[arg(long, default_value = "lb.toml")]
+    pub config: PathBuf,
+    /// The frontend; the first of the file, if it is not given
+    #[arg(long, value_name = "NAME")]
+    pub frontend: Option<String>,
+}
+
+/// A URL in its parts.
+#[derive(Debug, PartialEq, Eq)]
+struct Url<'u> {
+    tls: bool,
+    /// Host and port; empty where only a path is given.
+    authority: &'u str,
+    port: Option<u16>,
+    target: String,
+}
+
+/// Says which rules a request meets, and what comes of it.
+///
+/// # Errors
+/// When the configuration is wrong, or the request is none.
+#[allow(clippy::print_stdout)]
+pub fn route(options: &Options) -> Result<(), Error> {
+    let loaded = load(&options.config)?;
+    let frontend = frontend(&loaded.config, options.frontend.as_deref())?;
+    print!("{}", explain(&loaded.config, frontend, &loaded.source, options)?);
+    Ok(())
+}
+
+fn load(path: &Path) -> Result<config::Loaded, Error> {
+    let loaded = config::load(path)?;
+    let mut diagnostics = Diagnostics::new(loaded.source.clone());
+    control::load_lists(&loaded, &mut diagnostics);
+    if diagnostics.has_errors() { Err(diagnostics.into()) } else { Ok(loaded) }
+}
+
+fn frontend<'c>(config: &'c Config, name: Option<&str>) -> Result<&'c Frontend, Error> {
+    let found = match name {
+        Some(name) => config.frontends.iter().find(|frontend| *frontend.name == *name),
+        None => config.frontends.first(),
+    };
+    found.ok_or_else(|| {
+        let name = name.unwrap_or_default();
+        let help = suggest::help(name, config.frontends.iter().map(|frontend| &*frontend.name));
+        Error::Usage(format!("there is no frontend `{name}`; {help}"))
+    })
+}
+
+/// What comes of a request, as text for people.
+fn explain(
+    config: &Config,
+    frontend: &Frontend,
+    source: &Source,
+    options: &Options,
+) -> Result<String, Error> {
+    let url = split(&options.url).map_err(Error::Usage)?;
+    let head = request(options, &url)?;
+    let client = SocketAddr::new(options.from.to_canonical(), 0);
+    let mut facts = Facts::new(&head, Some(client));
+    let port = url.port.or_else(|| {
+        frontend.bind.iter().find_map(|bind| match bind.address {
+            BindAddress::Tcp(address) => Some(address.port()),
+            _ => None,
+        })
+    });
+    facts.local = port.map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    facts.tls = url.tls.then_some(Tls { version: "TLSv1.3", ..Tls::default() });
+
+    let mut out = format!("frontend {}\n", frontend.name);
+    if let Some(access) = &frontend.access
+        && !access.permits(Some(client.ip()))
+    {
+        line(&mut out, "connection", &format!("closed: `allow` and `deny` keep {} out", client.ip()));
+        return Ok(out);
+    }
+    let mut decision = Decision::default();
+    let mut chosen_by = None;
+    let rules = &frontend.rules;
+    rules.decide(&facts, &mut decision, |rule| {
+        let number = met(&mut out, rule, rules.rules(), source);
+        let chooses = rule.use_backend.as_ref().is_some_and(|choice| choice.choose(&facts).is_some());
+        chosen_by = chosen_by.or(chooses.then_some(number));
+    });
+    if decision.ending.is_none() {
+        let index = decision.backend.unwrap_or(frontend.default_backend);
+        if let Some(backend) = config.backends.get(index) {
+            let why = chosen_by.map_or_else(
+                || "the default_backend".to_owned(),
+                |number| format!("chosen by rule {number}"),
+            );
+            let _ = writeln!(out, "backend {}: {why}", backend.name);
+            let rules = &backend.rules;
+            rules.decide(&facts, &mut decision, |rule| {
+                met(&mut out, rule, rules.rules(), source);
+            });
+        }
+    }
+    outcome(&mut out, &decision, &facts);
+    Ok(out)
+}
+
+/// Says that a rule is met; gives its number in its section.
+fn met(out: &mut String, rule: &Rule, set: &[Rule], source: &Source) -> usize {
+    let number = set.iter().position(|other| std::ptr::eq(other, rule)).map_or(0, |index| index + 1);
+    line(out, &format!("rule {number}"), &format!("{} ({})", what(rule), place(source, rule)));
+    number
+}
+
+/// What the server, or the client, gets.
+fn outcome(out: &mut String, decision: &Decision<'_>, facts: &Facts<'_>) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if let Some(ending) = decision.ending {
+        let answered = match ending {
+            Ending::Deny(status) => return line(out, "answer", &format!("{status} {}", reason(*status))),
+            Ending::Tarpit(wait, status) => {
+                return line(out, "answer", &format!("{status} {}, after {wait:?}", reason(*status)));
+            }
+            Ending::Redirect(redirect) => redirect.answer(facts),
+            Ending::Respond(respond) => respond.answer(facts),
+        };
+        line(out, "answer", &format!("{} {}", answered.status, reason(answered.status)));
+        for (name, value) in &answered.headers {
+            line(out, "", &format!("{name}: {}", text(value)));
+        }
+        if !answered.body.is_empty() {
+            line(out, "", &format!("and a body of {} bytes", answered.body.len()));
+        }
+        return;
+    }
+    if let Some(target) = &decision.target {
+        line(out, "target", &text(target));
+    }
+    for (side, edits) in [("request", &decision.request), ("response", &decision.response)] {
+        for edit in edits {
+            let said = match edit {
+                HeaderEdit::Remove(name) => format!("without {name}"),
+                HeaderEdit::Set(name, value) => format!("{name}: {}", text(value)),
+                HeaderEdit::Add(name, value) => format!("{name}: {} (one more)", text(value)),
+            };
+            line(out, side, &said);
+        }
+    }
+}
+
+fn line(out: &mut String, name: &str, text: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "    {name:<10} {}", text.escape_debug());
+}
+
+/// What a rule does, in a few words.
+fn what(rule: &Rule) -> String {
+    let ending = rule.ending.as_ref().map(|ending| match ending {
+        Ending::Deny(_) => "deny",
+        Ending::Tarpit(..) => "tarpit",
+        Ending::Redirect(_) => "redirect",
+        Ending::Respond(_) => "respond",
+    });
+    let words = [
+        rule.use_backend.as_ref().map(|_| "use_backend"),
+        ending,
+        rule.rewrite_path.as_ref().map(|_| "rewrite_path"),
+        (!rule.request.is_empty()).then_some("request"),
+        (!rule.response.is_empty()).then_some("response"),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// File and line of a rule.
+fn place(source: &Source, rule: &Rule) -> String {
+    let before = source.text.get(..rule.span.start).unwrap_or_default();
+    format!("{}:{}", source.name, before.matches('\n').count() + 1)
+}
+
+/// The request's head, read as any client's would be.
+fn request(options: &Options, url: &Url<'_>) -> Result<RequestHead, Error> {
+    let mut text = format!("{} {} HTTP/1.1\r\n", options.method, url.target);
+    if !url.authority.is_empty() {
+        text += &format!("host: {}\r\n", url.authority);
+    }
+    for line in &options.headers {
+        if !line.contains(':') || line.contains(['\r', '\n']) {
+            return Err(Error::Usage(format!(
+                "`{}` is no header line: write 'Name: value'",
+                line.escape_debug()
+            )));
+        }
+        text += &format!("{line}\r\n");
+    }
+    text += "\r\n";
+    let mut head = RequestHead::default();
+    match parse::request(text.as_bytes(), 1_000, &mut head) {
+        Ok(Some(length)) if length == text.len() => Ok(head),
+        _ => Err(Error::Usage("this is no request: it would be answered with 400".to_owned())),
+    }
+}
+
+fn split(url: &str) -> Result<Url<'_>, String> {
+    let Some((scheme, rest)) = url.split_once("://").filter(|_| !url.starts_with('/')) else {
+        let is_path = url.starts_with('/') || url == "*";
+        let complaint = || format!("`{url}` is neither a URL nor a path: write https://{url} or /{url}");
+        return is_path
+            .then(|| Url { tls: false, authority: "", port: None, target: url.to_owned() })
+            .ok_or_else(complaint);
+    };
+    let tls = match scheme {
+        "http" => false,
+        "https" => true,
+        _ => return Err(format!("`{scheme}` is neither http nor https")),
+    };
+    let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    Ok(Url { tls, authority, port, target: format!("{slash}{target}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"[frontends.web]
+bind = "*:80"
+default_backend = "app"
+deny = "192.0.2.0/24"
+[[frontends.web.rules]]
+when = { tls = false, host = "*.example" }
+redirect = { scheme = "https", code = 301 }
+[[frontends.web.rules]]
+when = { path_prefix = "/api/", header = { x-key = true } }
+use_backend = "api"
+rewrite_path = { prefix = "/api/", with = "/" }
+request = { set_header = { x-real-ip = "${src}" } }
+[backends.app]
+servers = [{ name = "a", address = "10.0.0.1:80" }]
+[backends.api]
+servers = [{ name = "a", address = "10.0.0.1:80" }]
+[[backends.api.rules]]
+response = { del_header = "server" }
+"#;
+
+    fn said(method: &str, url: &str, headers: &[&str], from: &str) -> String {
+        let loaded = config::parse(FILE, "lb.toml").expect("a configuration");
+        let options = Options {
+            method: method.into(),
+            url: url.into(),
+            headers: headers.iter().map(|line| (*line).to_owned()).collect(),
+            from: from.parse().expect("an address"),
+            config: PathBuf::new(),
+            frontend: None,
+        };
+        explain(&loaded.config, &loaded.config.frontends[0], &loaded.source, &options).expect("a request")
+    }
+
+    #[test]
+    fn it_says_which_rules_are_met_where_they_stand_and_what_comes_of_them() {
+        assert_eq!(
+            said("GET", "https://a.example/api/v1?x", &["X-Key: 1"], "10.0.0.9"),
+            "frontend web\n    rule 2     use_backend, rewrite_path, request (lb.toml:8)\n\
+             backend api: chosen by rule 2\n    rule 1     response (lb.toml:17)\n    target     /v1?x\n    \
+             request    x-real-ip: 10.0.0.9\n    response   without server\n"
+        );
+        assert_eq!(
+            said("GET", "http://a.example/x", &[], "10.0.0.9"),
+            "frontend web\n    rule 1     redirect (lb.toml:5)\n    answer     301 Moved Permanently\n               \
+             location: https://a.example/x\n"
+        );
+        assert_eq!(said("GET", "/x", &[], "10.0.0.9"), "frontend web\nbackend app: the default_backend\n");
+        let kept_out = said("GET", "/x", &[], "192.0.2.9");
+        assert_eq!(kept_out, "frontend web\n    connection closed: `allow` and `deny` keep 192.0.2.9 out\n");
+    }
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let url = split("https://a.example:8443?x").expect("a URL");
+        assert_eq!(
+            (url.tls, url.authority, url.port, &*url.target),
+            (true, "a.example:8443", Some(8443), "/?x")
+        );
+        assert!(split("a.example").is_err() && split("ftp://a/").is_err());
+    }
+}

@@ -1,0 +1,343 @@
+//! What rules do: header edits, another path, a backend, or an end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex::bytes::Regex;
+
+use super::facts::Facts;
+use super::file::Contents;
+use super::map::Map;
+use super::template::{Template, path_and_query};
+
+/// Changes to header lines: first those that go, then those that are set, then those that are added.
+#[derive(Debug, Default)]
+pub struct HeaderEdits {
+    /// Names whose lines go, in lower case.
+    pub del: Vec<Box<str>>,
+    /// Names with the one value that they have from then on.
+    pub set: Vec<(Box<str>, Template)>,
+    /// Lines that are added.
+    pub add: Vec<(Box<str>, Template)>,
+}
+
+/// A change to header lines, for one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderEdit<'r> {
+    /// The lines of this name go.
+    Remove(&'r str),
+    /// The lines of this name go, and this one comes.
+    Set(&'r str, Vec<u8>),
+    /// This line comes.
+    Add(&'r str, Vec<u8>),
+}
+
+impl HeaderEdits {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.del.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+
+    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.set.iter().chain(&self.add).map(|(_, value)| value)
+    }
+
+    pub(super) fn apply<'r>(&'r self, facts: &Facts<'_>, edits: &mut Vec<HeaderEdit<'r>>) {
+        let rendered = |template: &Template| {
+            let mut value = Vec::new();
+            template.render(facts, &mut value);
+            value
+        };
+        edits.extend(self.del.iter().map(|name| HeaderEdit::Remove(name)));
+        edits.extend(self.set.iter().map(|(name, value)| HeaderEdit::Set(name, rendered(value))));
+        edits.extend(self.add.iter().map(|(name, value)| HeaderEdit::Add(name, rendered(value))));
+    }
+}
+
+/// Another path for the server.
+#[derive(Debug)]
+pub enum RewritePath {
+    /// What the path begins with gives way to something else.
+    Prefix(Box<[u8]>, Box<[u8]>),
+    /// What a pattern finds gives way; `$1` is what its first group found.
+    Regex(Regex, Box<[u8]>),
+}
+
+impl RewritePath {
+    /// Changes the target; `original` is the client's, `target` what rules have made of it so far. Where a target
+    /// comes with its scheme and host, they stay; one without a path is left alone.
+    pub(super) fn apply(&self, original: &[u8], target: &mut Option<Vec<u8>>) {
+        let current = target.as_deref().unwrap_or(original);
+        let Some((start, end)) = path_of(current) else { return };
+        let path = &current[start..end];
+        let path = match self {
+            RewritePath::Prefix(prefix, with) => match path.strip_prefix(&**prefix) {
+                Some(rest) => [&**with, rest].concat(),
+                None => return,
+            },
+            RewritePath::Regex(regex, with) => regex.replacen(path, 1, &**with).into_owned(),
+        };
+        let slash: &[u8] = if path.first() == Some(&b'/') { b"" } else { b"/" };
+        *target = Some([&current[..start], slash, &path, &current[end..]].concat());
+    }
+}
+
+/// Where a target's path stands in it.
+fn path_of(target: &[u8]) -> Option<(usize, usize)> {
+    let start = if target.first() == Some(&b'/') {
+        0
+    } else {
+        let authority = memchr::memmem::find(target, b"://")? + 3;
+        authority + memchr::memchr2(b'/', b'?', &target[authority..]).unwrap_or(target.len() - authority)
+    };
+    let end = memchr::memchr(b'?', &target[start..]).map_or(target.len(), |at| start + at);
+    Some((start, end))
+}
+
+/// The backend that serves, by its index.
+#[derive(Debug, Clone)]
+pub enum UseBackend {
+    /// This one.
+    Fixed(usize),
+    /// That which a map leads to.
+    Map {
+        /// The map.
+        map: Arc<Contents<Map>>,
+        /// What is looked up in it.
+        key: HostOrPath,
+        /// The backend where it leads nowhere. `None`: the rules that follow choose.
+        default: Option<usize>,
+    },
+}
+
+/// What a map is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostOrPath {
+    /// The host.
+    Host,
+    /// The path.
+    Path,
+}
+
+impl UseBackend {
+    /// The backend for a request.
+    pub fn choose(&self, facts: &Facts<'_>) -> Option<usize> {
+        match self {
+            UseBackend::Fixed(index) => Some(*index),
+            UseBackend::Map { map, key, default } => {
+                let map = map.loaded();
+                let found = map.and_then(|map| match key {
+                    HostOrPath::Host => map.host(facts.host),
+                    HostOrPath::Path => map.path(facts.path),
+                });
+                found.or(*default)
+            }
+        }
+    }
+
+    /// Whether it always chooses one.
+    pub fn is_total(&self) -> bool {
+        matches!(self, UseBackend::Fixed(_) | UseBackend::Map { default: Some(_), .. })
+    }
+}
+
+/// How a request ends without a server.
+#[derive(Debug)]
+pub enum Ending {
+    /// It is denied with this status.
+    Deny(u16),
+    /// The client waits so long, and is then denied with this status.
+    Tarpit(Duration, u16),
+    /// The client is sent elsewhere.
+    Redirect(Redirect),
+    /// It gets a fixed answer.
+    Respond(Respond),
+}
+
+impl Ending {
+    pub(super) fn templates(&self) -> Box<dyn Iterator<Item = &Template> + '_> {
+        match self {
+            Ending::Deny(_) | Ending::Tarpit(..) => Box::new(std::iter::empty()),
+            Ending::Redirect(redirect) => match &redirect.to {
+                RedirectTo::Location(template) | RedirectTo::Prefix(template) => {
+                    Box::new(std::iter::once(template))
+                }
+                RedirectTo::Scheme(_) => Box::new(std::iter::empty()),
+            },
+            Ending::Respond(respond) => Box::new(respond.headers.iter().map(|(_, value)| value)),
+        }
+    }
+}
+
+/// A redirect.
+#[derive(Debug)]
+pub struct Redirect {
+    /// Where to.
+    pub to: RedirectTo,
+    /// 301, 302, 303, 307 or 308.
+    pub code: u16,
+    /// Whether the query stays behind; of [`RedirectTo::Prefix`] and [`RedirectTo::Scheme`].
+    pub drop_query: bool,
+    /// Whether a path without a slash at its end gets one; of the same.
+    pub append_slash: bool,
+    /// A cookie that is set or taken away with it.
+    pub cookie: Option<Cookie>,
+}
+
+/// Where a redirect leads.
+#[derive(Debug)]
+pub enum RedirectTo {
+    /// There.
+    Location(Template),
+    /// There, and on with the request's path and query.
+    Prefix(Template),
+    /// To the same host, path and query by another scheme.
+    Scheme(Box<str>),
+}
+
+/// What a redirect does with a cookie.
+#[derive(Debug)]
+pub enum Cookie {
+    /// It is set: `NAME=VALUE`, or a name.
+    Set(Box<str>),
+    /// It is taken away.
+    Clear(Box<str>),
+}
+
+/// A fixed answer.
+#[derive(Debug)]
+pub struct Respond {
+    /// Its status.
+    pub status: u16,
+    /// Its header lines, less its length and the type of its body.
+    pub headers: Vec<(Box<str>, Template)>,
+    /// The type of its body; empty where there is none.
+    pub content_type: Box<str>,
+    /// Its body.
+    pub body: Arc<Contents<Vec<u8>>>,
+}
+
+/// An answer of our own, less its length and what it says of the connection.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// Its status.
+    pub status: u16,
+    /// Its header lines, names in lower case.
+    pub headers: Vec<(Box<str>, Vec<u8>)>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Redirect {
+    /// The answer that sends the client on. Lines and their order are HAProxy's.
+    pub fn answer(&self, facts: &Facts<'_>) -> Answered {
+        let mut location = Vec::new();
+        match &self.to {
+            RedirectTo::Location(template) => template.render(facts, &mut location),
+            RedirectTo::Prefix(prefix) => {
+                prefix.render(facts, &mut location);
+                if location == b"/" {
+                    location.clear();
+                }
+                self.append_target(facts, &mut location);
+            }
+            RedirectTo::Scheme(scheme) => {
+                location.extend_from_slice(scheme.as_bytes());
+                location.extend_from_slice(b"://");
+                location.extend_from_slice(facts.head.authority());
+                self.append_target(facts, &mut location);
+            }
+        }
+        let mut headers = vec![("location".into(), location)];
+        if matches!(self.code, 302 | 303 | 307) {
+            headers.push(("cache-control".into(), b"no-cache".to_vec()));
+        }
+        match &self.cookie {
+            Some(Cookie::Set(pair)) => {
+                headers.push(("set-cookie".into(), format!("{pair}; path=/;").into_bytes()))
+            }
+            Some(Cookie::Clear(name)) => {
+                headers.push(("set-cookie".into(), format!("{name}=; path=/; Max-Age=0;").into_bytes()));
+            }
+            None => {}
+        }
+        Answered { status: self.code, headers, body: Vec::new() }
+    }
+
+    /// Appends path and query. A path that begins with two slashes would be read as a host, where nothing is before
+    /// it.
+    fn append_target(&self, facts: &Facts<'_>, location: &mut Vec<u8>) {
+        let whole = if self.drop_query { facts.path } else { path_and_query(facts) };
+        let whole = match whole.iter().position(|byte| *byte != b'/') {
+            Some(first) if location.is_empty() && first > 1 => &whole[first - 1..],
+            None if location.is_empty() => b"/",
+            _ => whole,
+        };
+        location.extend_from_slice(whole);
+        let query = if self.drop_query { 0 } else { facts.query.map_or(0, |query| query.len() + 1) };
+        let end = location.len() - query.min(location.len());
+        if self.append_slash && location[..end].last() != Some(&b'/') {
+            location.insert(end, b'/');
+        }
+    }
+}
+
+impl Respond {
+    /// The answer for a request.
+    pub fn answer(&self, facts: &Facts<'_>) -> Answered {
+        let mut headers = Vec::new();
+        for (name, template) in &self.headers {
+            let mut value = Vec::new();
+            template.render(facts, &mut value);
+            headers.push((name.clone(), value));
+        }
+        if !self.content_type.is_empty() {
+            headers.push(("content-type".into(), self.content_type.as_bytes().to_vec()));
+        }
+        Answered { status: self.status, headers, body: self.body.loaded().cloned().unwrap_or_default() }
+    }
+}
+
+/// The reason phrase of a status.
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Time-out",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        413 => "Payload Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        451 => "Unavailable For Legal Reasons",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Time-out",
+        505 => "HTTP Version Not Supported",
+        _ => "Other",
+    }
+}

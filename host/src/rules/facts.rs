@@ -1,0 +1,76 @@
+//! What conditions and templates look at: the request as the client sent it, and where it came from.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::http::head::RequestHead;
+
+/// A request and its connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Its head.
+    pub head: &'a RequestHead,
+    /// The client's address; `None` on a Unix socket.
+    pub client: Option<SocketAddr>,
+    /// The address that it connected to, where rules ask for it.
+    pub local: Option<SocketAddr>,
+    /// Its TLS, if the client speaks any.
+    pub tls: Option<Tls<'a>>,
+    /// The request's own number, where rules ask for it.
+    pub request_id: u128,
+    /// The host that was asked for, without its port.
+    pub(super) host: &'a [u8],
+    pub(super) path: &'a [u8],
+    pub(super) query: Option<&'a [u8]>,
+}
+
+/// What is known of a client's TLS.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tls<'a> {
+    /// Its version, as in `TLSv1.3`.
+    pub version: &'a str,
+    /// The cipher suite's name.
+    pub cipher: &'a str,
+    /// The server name that the client asked for; may be empty.
+    pub sni: &'a str,
+    /// The subject of the client's certificate; empty without one.
+    pub client: &'a str,
+}
+
+impl<'a> Facts<'a> {
+    /// The facts of a request from this client.
+    pub fn new(head: &'a RequestHead, client: Option<SocketAddr>) -> Facts<'a> {
+        Facts {
+            head,
+            client,
+            local: None,
+            tls: None,
+            request_id: 0,
+            host: host_of(head.authority()),
+            path: head.path(),
+            query: head.query(),
+        }
+    }
+
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.client.map(|client| client.ip())
+    }
+
+    /// The value of the first query parameter of this name, as it stands; one without `=` has none.
+    pub(super) fn parameter(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.query?.split(|byte| *byte == b'&').find_map(|pair| {
+            let rest = pair.strip_prefix(name)?;
+            if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"=") }
+        })
+    }
+}
+
+/// The host of an authority: without user, port, and a dot at its end. An IPv6 address keeps its brackets.
+fn host_of(authority: &[u8]) -> &[u8] {
+    let host = memchr::memrchr(b'@', authority).map_or(authority, |at| &authority[at + 1..]);
+    let end = match host.first() {
+        Some(b'[') => memchr::memchr(b']', host).map_or(host.len(), |at| at + 1),
+        _ => memchr::memchr(b':', host).unwrap_or(host.len()),
+    };
+    let host = &host[..end];
+    host.strip_suffix(b".").unwrap_or(host)
+}
