@@ -90,6 +90,9 @@ fn global(file: &Section<'_>) -> Global {
         nbthread: nbthread.map_or_else(|| available_parallelism().map_or(1, NonZero::get), |n| n as usize),
         maxconn: section.and_then(|section| section.read("maxconn", limit)).filter(|limit| *limit > 0),
         log: section.and_then(|section| section.read("log", log_target::targets)).unwrap_or_default(),
+        log_levels: section
+            .and_then(|section| section.read("log_levels", log_target::levels))
+            .unwrap_or_default(),
         hard_stop_after: section.and_then(|section| section.read("hard_stop_after", duration)),
         watch: section.and_then(|section| section.read("watch", boolean)).unwrap_or(false),
         admin: section.and_then(admin::read),

@@ -1,13 +1,20 @@
 //! `log`: where log lines go and how they are framed.
 
+use std::path::PathBuf;
+
 use super::address;
-use super::model::{LogDestination, LogFormat, LogLevel, LogTarget};
+use super::diagnostics::Problem;
+use super::model::{LogDestination, LogFormat, LogFraming, LogLevel, LogPeer, LogStream, LogTarget, LogTls};
 use super::read::is_visible;
-use super::section::{Complaint, Reading, Value};
+use super::section::{Complaint, Reading, Section, Value};
 use super::suggest;
 
 /// The port of syslog over UDP (RFC 5426, section 3.3).
 const SYSLOG_PORT: u16 = 514;
+
+/// That of syslog over TCP (RFC 3195 has it as `syslog-conn`), and over TLS (RFC 5425, section 4.1).
+const TCP_PORT: u16 = 601;
+const TLS_PORT: u16 = 6514;
 
 /// The number of `local0`.
 const LOCAL0: u8 = 16;
@@ -80,6 +87,33 @@ pub(super) fn choices(value: Value<'_>) -> Option<Vec<LogChoice>> {
     Some(value.one_or_many().into_iter().filter_map(choice).collect())
 }
 
+/// Parts of the program, by the names that `log_levels` has for them: where their messages come from.
+const MODULES: &[(&str, &[&str])] = &[
+    ("control", &["lb_host::control"]),
+    ("health", &["lb_host::backend"]),
+    ("log", &["lb_host::log"]),
+    ("names", &["lb_host::backend::resolve"]),
+    ("policy", &["lb_host::policy", "lb::policy"]),
+    ("worker", &["lb_host::worker"]),
+];
+
+/// `log_levels`: targets and levels of `tracing`.
+pub(super) fn levels(value: Value<'_>) -> Option<Vec<(&'static str, &'static str)>> {
+    const NAMES: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let mut levels = Vec::new();
+    for (name, span, value) in value.named()? {
+        let level = value.one_of(&NAMES.map(|name| (name, name)));
+        let Some((_, targets)) = MODULES.iter().find(|(module, _)| *module == name) else {
+            let message = format!("`{name}` is no part of the program that speaks");
+            let help = suggest::help(name, MODULES.iter().map(|(module, _)| *module));
+            value.reading.report(Problem::error(span, message).help(help));
+            continue;
+        };
+        levels.extend(level.into_iter().flat_map(|level| targets.iter().map(move |target| (*target, level))));
+    }
+    Some(levels)
+}
+
 /// The `log` of `[global]`.
 pub(super) fn targets(value: Value<'_>) -> Option<Vec<LogTarget>> {
     Some(value.one_or_many().into_iter().filter_map(target).collect())
@@ -96,7 +130,18 @@ fn target(value: Value<'_>) -> Option<LogTarget> {
     let level = table.read("level", |value| value.one_of(LEVELS));
     let tag = table.read("tag", tag);
     let length = table.read("length", |value| value.integer(80..=65_535_u32));
-    let plain = of(target?);
+    let framing = table.read("framing", |value| {
+        value.one_of(&[("octets", LogFraming::Octets), ("lines", LogFraming::Lines)])
+    });
+    let said = SaidOfTls::read(&table);
+    let mut plain = of(target?);
+    if let LogDestination::Stream(stream) = &mut plain.destination {
+        stream.framing = framing.unwrap_or_else(|| framing_of(format.unwrap_or(plain.format)));
+    } else if framing.is_some() {
+        let message = "`log.framing` is for connections: `tcp@`, `tls@` and `stream@`";
+        table.report(Problem::error(table.span_of("framing"), message));
+    }
+    said.apply(&table, &mut plain.destination);
     Some(LogTarget {
         format: format.unwrap_or(plain.format),
         facility: facility.unwrap_or(plain.facility),
@@ -107,11 +152,53 @@ fn target(value: Value<'_>) -> Option<LogTarget> {
     })
 }
 
+/// What a target says of TLS.
+struct SaidOfTls {
+    ca_file: Option<PathBuf>,
+    verify: Option<bool>,
+    sni: Option<String>,
+}
+
+impl SaidOfTls {
+    fn read(table: &Section<'_>) -> SaidOfTls {
+        SaidOfTls {
+            ca_file: table.read("ca_file", |value| Some(value.reading.path(value.text()?))),
+            verify: table.read("verify", |value| value.one_of(&[("required", true), ("none", false)])),
+            sni: table.read("sni", tag),
+        }
+    }
+
+    fn apply(self, table: &Section<'_>, destination: &mut LogDestination) {
+        if let LogDestination::Stream(LogStream { peer: LogPeer::Tls(tls), .. }) = destination {
+            tls.verify = self.verify.unwrap_or(true);
+            (tls.ca_file, tls.sni) = (self.ca_file, self.sni);
+            return;
+        }
+        for key in ["ca_file", "verify", "sni"] {
+            if let Some(span) = table.span_of(key) {
+                let message = format!("`log.{key}` is for `tls@` targets");
+                table.report(Problem::error(span, message));
+            }
+        }
+    }
+}
+
+/// What the receivers of a format expect: syslog daemons lengths, everybody else lines.
+fn framing_of(format: LogFormat) -> LogFraming {
+    match format {
+        LogFormat::Local | LogFormat::Rfc3164 | LogFormat::Rfc5424 | LogFormat::Priority => {
+            LogFraming::Octets
+        }
+        LogFormat::Raw | LogFormat::Short | LogFormat::Timed | LogFormat::Iso => LogFraming::Lines,
+    }
+}
+
 /// A target of which only the destination is given.
 fn of(destination: LogDestination) -> LogTarget {
     let format = match destination {
         LogDestination::Stdout | LogDestination::Stderr | LogDestination::File(_) => LogFormat::Raw,
         LogDestination::Udp(_) | LogDestination::Unix(_) => LogFormat::Local,
+        LogDestination::Stream(_) => LogFormat::Rfc5424,
     };
     let tag = "lb".to_owned();
     LogTarget { destination, format, facility: LOCAL0, level: LogLevel::Debug, tag, length: None }
@@ -132,9 +219,19 @@ fn parse_destination(text: &str, reading: &Reading) -> Result<LogDestination, Co
     if let Some(socket) = text.strip_prefix("unix@") {
         return Ok(LogDestination::Unix(path(socket)?));
     }
+    let stream = |peer| LogDestination::Stream(LogStream { peer, framing: LogFraming::Octets });
+    if let Some(socket) = text.strip_prefix("stream@") {
+        return Ok(stream(LogPeer::Unix(path(socket)?)));
+    }
     if let Some(host) = text.strip_prefix("udp@") {
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-        return if has_port { udp(host) } else { udp(&format!("{host}:{SYSLOG_PORT}")) };
+        return Ok(LogDestination::Udp(with_port(host, SYSLOG_PORT)?));
+    }
+    if let Some(host) = text.strip_prefix("tcp@") {
+        return Ok(stream(LogPeer::Tcp(with_port(host, TCP_PORT)?)));
+    }
+    if let Some(host) = text.strip_prefix("tls@") {
+        let address = with_port(host, TLS_PORT)?;
+        return Ok(stream(LogPeer::Tls(LogTls { address, ca_file: None, verify: true, sni: None })));
     }
     match text {
         "stdout" => Ok(LogDestination::Stdout),
@@ -149,13 +246,15 @@ fn parse_destination(text: &str, reading: &Reading) -> Result<LogDestination, Co
                 "write `file:{text}` for a file that is appended to, or `unix@{text}` for the socket of syslog"
             ),
         )),
-        _ if text.contains(':') => udp(text),
+        _ if text.contains(':') => with_port(text, SYSLOG_PORT).map(LogDestination::Udp),
         _ => {
             let meant = suggest::nearest(text, ["stdout", "stderr", "global"]);
             let help = match meant {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => {
-                    "there are `stdout`, `stderr`, `file:PATH`, `udp@HOST:PORT` and `unix@PATH`".to_owned()
+                    "there are `stdout`, `stderr`, `file:PATH`, `udp@HOST:PORT`, `tcp@HOST:PORT`, `tls@HOST:PORT`, \
+                     `unix@PATH` and `stream@PATH`"
+                        .to_owned()
                 }
             };
             Err(Complaint::new(format!("`{text}` is not a log target"), help))
@@ -163,9 +262,11 @@ fn parse_destination(text: &str, reading: &Reading) -> Result<LogDestination, Co
     }
 }
 
-fn udp(text: &str) -> Result<LogDestination, Complaint> {
-    let path = |path: &str| path.into();
-    address::server(text, path).map(|_| LogDestination::Udp(text.to_owned()))
+/// `host:port`, with this port where none is said.
+fn with_port(host: &str, port: u16) -> Result<String, Complaint> {
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+    let text = if has_port { host.to_owned() } else { format!("{host}:{port}") };
+    address::server(&text, |path| path.into()).map(|_| text)
 }
 
 fn tag(value: Value<'_>) -> Option<String> {

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use crate::rules::{Access, ListFile, RuleSet};
 pub use admin::Admin;
-pub use logging::{Capture, Captures, Field, Flags, LogLine, Logging, Piece, Sample};
+pub use logging::{
+    Capture, Captures, Field, Flags, LogFraming, LogLine, LogPeer, LogStream, LogTls, Logging, Piece, Sample,
+};
 
 /// Bytes in the text of `lb.toml`, so that what is found wrong later (a policy's setting, say) can still
 /// be pointed at.
@@ -44,6 +46,8 @@ pub struct Global {
     pub maxconn: Option<u32>,
     /// Where the process's own messages go, and the logs of every proxy that says `log = "global"`.
     pub log: Vec<LogTarget>,
+    /// From which level on parts of the program speak: their targets, and levels, in the words of `tracing`.
+    pub log_levels: Vec<(&'static str, &'static str)>,
     /// How long a drain may take before what is left is cut off. `None`: as long as it takes.
     pub hard_stop_after: Option<Duration>,
     /// Whether a change of `lb.toml`, or of a policy's file that it names, is a reload.
@@ -378,6 +382,8 @@ pub enum LogDestination {
     Udp(String),
     /// Syslog over a Unix datagram socket.
     Unix(PathBuf),
+    /// A connection.
+    Stream(LogStream),
 }
 
 /// How a log line is framed.

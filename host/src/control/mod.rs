@@ -236,6 +236,7 @@ impl Control {
             heard.await.context("a worker has ended")?;
         }
         self.set_bounds(&config, &frontends, &doors);
+        self.process_log.set_levels(&config.global.log_levels);
         self.process_log.to_targets(self.logs.target_set(&config.global.log)?);
         self.logs.retain(&config);
         self.watchers = Some((Checker::start(&backends), names, discovery));

@@ -7,6 +7,7 @@
 //! [`Logs`] owns the outlets. [`process`] leads the program's own messages, made with `tracing`, to them.
 
 mod captured;
+mod client_tls;
 mod date;
 mod exchange_log;
 mod frame;
@@ -16,6 +17,8 @@ mod pattern;
 pub mod process;
 mod queue;
 pub mod record;
+mod remote;
+mod repeats;
 mod sink;
 mod target;
 #[cfg(test)]
@@ -35,7 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::config::model::{Config, Frontend, LogDestination, LogTarget};
+use crate::config::model::{Config, Frontend, LogDestination, LogPeer, LogTarget};
 use frame::Frame;
 use queue::Queue;
 use sink::Sink;
@@ -56,6 +59,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Outlets {
     open: Vec<(LogDestination, Arc<Outlet>)>,
+    /// The queues of outlets that were let go, which may still hold lines.
+    gone: Vec<Arc<Queue>>,
     next_id: usize,
 }
 
@@ -108,8 +113,10 @@ impl Logs {
             .into_iter()
             .partition(|(destination, _)| named.contains(destination));
         outlets.open = open;
-        drop(outlets);
         let gone: Vec<(LogDestination, Arc<Outlet>)> = gone;
+        outlets.gone.retain(|queue| !queue.is_gone());
+        outlets.gone.extend(gone.iter().map(|(_, outlet)| outlet.queue.clone()));
+        drop(outlets);
         for (_, outlet) in gone {
             outlet.retired.store(true, Relaxed);
         }
@@ -154,16 +161,20 @@ impl Logs {
         self.outlets().open.iter().map(count).collect()
     }
 
-    /// Writes what waits, for `timeout` at most; then returns how many destinations are not done. To be called
+    /// Writes what waits, for `timeout` at most, also for destinations that a reload let go; then returns how many
+    /// of them are not done. To be called
     /// when every [`WorkerLog`] is dropped: lines that come later are lost.
     pub fn shutdown(&self, timeout: Duration) -> usize {
         let deadline = Instant::now() + timeout;
-        let outlets: Vec<Arc<Outlet>> =
-            self.outlets().open.iter().map(|(_, outlet)| outlet.clone()).collect();
-        for outlet in &outlets {
-            outlet.queue.stop();
+        let queues: Vec<Arc<Queue>> = {
+            let outlets = self.outlets();
+            let open = outlets.open.iter().map(|(_, outlet)| &outlet.queue);
+            open.chain(&outlets.gone).cloned().collect()
+        };
+        for queue in &queues {
+            queue.stop();
         }
-        outlets.iter().filter(|outlet| !outlet.queue.wait(deadline)).count()
+        queues.iter().filter(|queue| !queue.wait(deadline)).count()
     }
 
     fn outlets(&self) -> MutexGuard<'_, Outlets> {
@@ -180,7 +191,7 @@ impl Logs {
         let name = Name(destination).to_string();
         let queue = Arc::new(Queue::new());
         let frame = Frame::new(target, &self.shared.host, std::process::id());
-        Sink::open(destination)
+        Sink::open(destination, &name)
             .and_then(|sink| writer::start(queue.clone(), sink, frame))
             .map_err(|source| OpenError { destination: name.clone(), source })?;
         let outlet = Arc::new(Outlet { id: outlets.next_id, name, retired: AtomicBool::new(false), queue });
@@ -204,6 +215,11 @@ impl fmt::Display for Name<'_> {
             LogDestination::Stderr => f.write_str("stderr"),
             LogDestination::File(path) | LogDestination::Unix(path) => path.display().fmt(f),
             LogDestination::Udp(address) => f.write_str(address),
+            LogDestination::Stream(stream) => match &stream.peer {
+                LogPeer::Tcp(address) => write!(f, "tcp@{address}"),
+                LogPeer::Tls(tls) => write!(f, "tls@{}", tls.address),
+                LogPeer::Unix(path) => path.display().fmt(f),
+            },
         }
     }
 }

@@ -7,7 +7,8 @@
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -15,7 +16,9 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
 
+use super::repeats::Repeats;
 use super::{TargetSet, WorkerLog};
 use crate::config::model::LogLevel;
 
@@ -28,7 +31,15 @@ pub const SYSLOG_FIELD: &str = "syslog";
 /// Where the program's messages go. Clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct ProcessLog {
-    output: Arc<Mutex<Option<Output>>>,
+    state: Arc<Mutex<State>>,
+    filter: Arc<OnceLock<reload::Handle<EnvFilter, Registry>>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// `None`: stderr.
+    output: Option<Output>,
+    repeats: Repeats,
 }
 
 /// The targets, and the process's own side of the logs. Messages come from every thread, but rarely.
@@ -44,12 +55,19 @@ impl ProcessLog {
     /// events already, that is left as it is.
     pub fn install() -> ProcessLog {
         let log = ProcessLog::default();
-        let filter = EnvFilter::builder()
-            .with_env_var(FILTER_VARIABLE)
-            .with_default_directive(LevelFilter::INFO.into())
-            .from_env_lossy();
-        let _ = tracing_subscriber::registry().with(log.clone().with_filter(filter)).try_init();
+        let (filter, handle) = reload::Layer::new(filter(&[]));
+        if tracing_subscriber::registry().with(log.clone().with_filter(filter)).try_init().is_ok() {
+            let _ = log.filter.set(handle);
+        }
         log
+    }
+
+    /// From now on the parts of the program speak from these levels on, unless the environment says otherwise.
+    pub fn set_levels(&self, levels: &[(&'static str, &'static str)]) {
+        if let Some(handle) = self.filter.get() {
+            // It fails only where the subscriber is gone, and with it every message.
+            let _ = handle.reload(filter(levels));
+        }
     }
 
     /// From now on messages go to these targets, as a rule those of `[global] log`. With none, they are lost.
@@ -63,11 +81,29 @@ impl ProcessLog {
     }
 
     fn replace(&self, output: Option<Output>) {
-        *self.output.lock().unwrap_or_else(PoisonError::into_inner) = output;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for (level, message) in state.repeats.over(Instant::now(), true) {
+            state.write(level, &message);
+        }
+        state.output = output;
     }
 
-    fn write(&self, level: LogLevel, message: &str) {
-        match &mut *self.output.lock().unwrap_or_else(PoisonError::into_inner) {
+    /// Writes a line, unless there were too many of its sentence.
+    fn write(&self, level: LogLevel, sentence: &str, message: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        for (level, message) in state.repeats.over(now, false) {
+            state.write(level, &message);
+        }
+        if state.repeats.admits(sentence, level, now) {
+            state.write(level, message);
+        }
+    }
+}
+
+impl State {
+    fn write(&mut self, level: LogLevel, message: &str) {
+        match &mut self.output {
             Some(output) => {
                 output.log.message(&output.targets, level, message.as_bytes());
                 output.log.hand_over(true);
@@ -92,9 +128,19 @@ impl<S: Subscriber> Layer<S> for ProcessLog {
         let mut line = Line::default();
         event.record(&mut line);
         let level = line.level.unwrap_or(syslog_level(*event.metadata().level()));
+        let sentence = line.message.len();
         line.message.push_str(&line.fields);
-        self.write(level, &line.message);
+        self.write(level, &line.message[..sentence], &line.message);
     }
+}
+
+/// The environment's word, and these levels where it has none.
+fn filter(levels: &[(&str, &str)]) -> EnvFilter {
+    // The default stands only where nothing else is said at all.
+    let mut directives = String::from(if levels.is_empty() { "" } else { "info," });
+    directives.extend(levels.iter().map(|(target, level)| format!("{target}={level},")));
+    directives.push_str(&std::env::var(FILTER_VARIABLE).unwrap_or_default());
+    EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(directives)
 }
 
 fn syslog_level(level: Level) -> LogLevel {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The size at which a batch goes: large enough that a write costs little per line, small enough that four of
 /// them fit into a pipe.
@@ -66,7 +66,8 @@ struct State {
     batches: VecDeque<Batch>,
     spare: Vec<Vec<u8>>,
     reopen: bool,
-    stop: bool,
+    /// Since when the writer is to end.
+    stop: Option<Instant>,
     idle: bool,
     gone: bool,
 }
@@ -119,7 +120,7 @@ impl Queue {
     /// Has the writer end once everything is written.
     pub(super) fn stop(&self) {
         let mut state = self.state();
-        state.stop = true;
+        state.stop.get_or_insert_with(Instant::now);
         self.wake(state);
     }
 
@@ -153,13 +154,39 @@ impl Queue {
             if let Some(batch) = state.batches.pop_front() {
                 return Task::Write(batch);
             }
-            if state.stop {
+            if state.stop.is_some() {
                 return Task::Stop;
             }
             state.idle = true;
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle = false;
         }
+    }
+
+    /// For the writer, which has nobody to write to: waits, and says whether it is to end.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let mut state = self.state();
+        while state.stop.is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state.idle = true;
+            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.idle = false;
+        }
+        true
+    }
+
+    /// For the writer: how long ago it was told to end.
+    pub(super) fn stopped_for(&self) -> Option<Duration> {
+        self.state().stop.map(|stop| stop.elapsed())
+    }
+
+    /// Whether the writer has ended.
+    pub(super) fn is_gone(&self) -> bool {
+        self.state().gone
     }
 
     /// For the writer: it is gone, and what still comes is dropped.

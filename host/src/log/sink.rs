@@ -10,7 +10,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::queue::Batch;
+use super::queue::{Batch, Queue};
+use super::remote::Remote;
 use crate::config::model::LogDestination;
 
 /// How long a name that did not resolve is left alone.
@@ -26,11 +27,14 @@ pub(super) enum Sink {
     Stream(Stream),
     /// A datagram a line.
     Datagrams(Datagrams),
+    /// A connection.
+    Remote(Box<Remote>),
 }
 
 impl Sink {
-    /// Opens it. Only a file that cannot be opened is an error: a syslog daemon may come later.
-    pub(super) fn open(destination: &LogDestination) -> io::Result<Sink> {
+    /// Opens it, under this name in messages. Only a file that cannot be opened is an error, be it a log or one
+    /// that TLS needs: a syslog daemon may come later.
+    pub(super) fn open(destination: &LogDestination, name: &str) -> io::Result<Sink> {
         let stream = |file, path| Sink::Stream(Stream { file, path, torn: false });
         Ok(match destination {
             LogDestination::Stdout => stream(duplicate(io::stdout().as_fd())?, None),
@@ -38,15 +42,17 @@ impl Sink {
             LogDestination::File(path) => stream(open_file(path)?, Some(path.clone())),
             LogDestination::Udp(address) => Sink::Datagrams(Datagrams::new(Peer::Udp(address.clone()))),
             LogDestination::Unix(path) => Sink::Datagrams(Datagrams::new(Peer::Unix(path.clone()))),
+            LogDestination::Stream(stream) => Sink::Remote(Box::new(Remote::new(stream, name.to_owned())?)),
         })
     }
 
     /// Writes all lines, however long it takes; returns how many could not be. With UDP it may turn out only
     /// now that a line of an earlier batch found nobody: it counts too.
-    pub(super) fn write(&mut self, batch: &Batch) -> u64 {
+    pub(super) fn write(&mut self, batch: &Batch, queue: &Queue) -> u64 {
         match self {
             Sink::Stream(stream) => stream.write(batch),
             Sink::Datagrams(datagrams) => datagrams.write(batch),
+            Sink::Remote(remote) => remote.write(batch, queue),
         }
     }
 

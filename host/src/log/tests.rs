@@ -3,10 +3,10 @@
 use std::ffi::CString;
 use std::fs::{self, OpenOptions};
 use std::io::Read;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::time::UNIX_EPOCH;
@@ -15,7 +15,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::process::ProcessLog;
 use super::*;
-use crate::config::model::{Captures, Global, LogFormat, LogLevel, LogLine, Logging, Tune};
+use crate::config::model::{
+    Captures, Global, LogFormat, LogFraming, LogLevel, LogLine, LogPeer, LogStream, Logging, Tune,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -60,8 +62,16 @@ fn file(path: &Path) -> LogTarget {
 fn config(log: Vec<LogTarget>) -> Config {
     let pool_idle_timeout = Duration::ZERO;
     let tune = Tune { bufsize: 0, maxhdr: 0, pool_max_idle: 0, pool_idle_timeout };
-    let global =
-        Global { nbthread: 1, maxconn: None, log, hard_stop_after: None, watch: false, admin: None, tune };
+    let global = Global {
+        nbthread: 1,
+        maxconn: None,
+        log,
+        log_levels: Vec::new(),
+        hard_stop_after: None,
+        watch: false,
+        admin: None,
+        tune,
+    };
     Config { global, frontends: Vec::new(), backends: Vec::new(), lists: Vec::new() }
 }
 
@@ -361,13 +371,80 @@ fn a_reload_keeps_opens_and_lets_go() {
     assert_eq!(logs.shutdown(PATIENCE), 0);
 
     let lines = |name: &str| fs::read_to_string(directory.path(name)).map_or(0, |text| text.lines().count());
-    // Nobody waits for the outlet that was let go; it ends by itself.
-    until(|| lines("first") == 2);
-    assert_eq!((lines("second"), lines("third")), (3, 1));
+    assert_eq!((lines("first"), lines("second"), lines("third")), (2, 3, 1));
     let destinations: Vec<String> =
         logs.counters().into_iter().map(|counters| counters.destination).collect();
     let expected = ["second", "third"].map(|name| directory.path(name).display().to_string());
     assert_eq!(destinations, expected);
+}
+
+fn stream(peer: LogPeer, framing: LogFraming) -> LogTarget {
+    target(LogDestination::Stream(LogStream { peer, framing }), LogFormat::Raw)
+}
+
+#[test]
+fn a_unix_stream_gets_a_line_feed_after_each_line() {
+    let directory = Directory::new();
+    let path = directory.path("socket");
+    let daemon = UnixListener::bind(&path).expect("a socket");
+    let (logs, set) = open(&[stream(LogPeer::Unix(path), LogFraming::Lines)]);
+    let mut log = logs.worker();
+    exchange(&mut log, &set, "/first");
+    exchange(&mut log, &set, "/second");
+    drop(log);
+    let (mut connection, _) = daemon.accept().expect("a connection");
+    assert_eq!(logs.shutdown(PATIENCE), 0);
+    let mut text = String::new();
+    connection.read_to_string(&mut text).expect("text, and its end");
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.len() == 2 && lines[0].contains("/first") && lines[1].contains("/second"), "{text}");
+}
+
+#[test]
+fn what_a_daemon_that_is_away_cannot_take_is_dropped_counted_and_said() {
+    let away = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = away.local_addr().expect("an address");
+    drop(away);
+    let (logs, set) = open(&[stream(LogPeer::Tcp(address.to_string()), LogFraming::Octets)]);
+    let mut log = logs.worker();
+    let (lines, record) = (lines(&set, LogLine::Http), record(b"GET / HTTP/1.1"));
+    for line in 0..200_000 {
+        log.exchange(&lines, &record);
+        if line % 1_000 == 0 {
+            log.flush();
+        }
+    }
+    let dropped = totals(&logs).1;
+    assert!(dropped > 0, "the queue cannot hold that much");
+    drop(log);
+
+    let daemon = TcpListener::bind(address).expect("the same port");
+    let reading = std::thread::spawn(move || {
+        let (mut connection, _) = daemon.accept().expect("a connection");
+        let mut text = String::new();
+        connection.read_to_string(&mut text).expect("text, and its end");
+        text
+    });
+    until(|| totals(&logs).0 > 0);
+    assert_eq!(logs.shutdown(PATIENCE), 0);
+    let text = reading.join().expect("it ended well");
+    let (written, dropped) = totals(&logs);
+    assert_eq!(written + dropped, 200_000);
+    assert_eq!(text.matches("\"GET / HTTP/1.1\"").count() as u64, written);
+    assert!(text.contains(" log lines dropped"));
+}
+
+#[test]
+fn a_reload_lets_go_of_a_daemon_that_is_away_without_waiting_for_it() {
+    let away = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = away.local_addr().expect("an address").to_string();
+    drop(away);
+    let (logs, set) = open(&[stream(LogPeer::Tcp(address), LogFraming::Octets)]);
+    let mut log = logs.worker();
+    exchange(&mut log, &set, "/lost");
+    drop((log, set));
+    logs.retain(&config(Vec::new()));
+    assert_eq!(logs.shutdown(PATIENCE), 0);
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Writer {
     }
 
     fn write(&mut self, batch: &Batch) {
-        let lost = self.sink.write(batch);
+        let lost = self.sink.write(batch, &self.queue);
         self.queue.dropped.fetch_add(lost, Relaxed);
         // Some of the lost ones may have been taken for written in an earlier batch: then this subtracts.
         self.queue.written.fetch_add(batch.lines.wrapping_sub(lost), Relaxed);
@@ -72,7 +72,7 @@ impl Writer {
         let mut bytes = Vec::new();
         let now = SystemTime::now;
         self.frame.write(LogLevel::Warning, message.as_bytes(), now, &mut self.dates, &mut bytes);
-        if self.sink.write(&Batch { bytes, lines: 1 }) == 0 {
+        if self.sink.write(&Batch { bytes, lines: 1 }, &self.queue) == 0 {
             self.announced = dropped;
         }
     }

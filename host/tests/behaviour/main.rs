@@ -21,6 +21,7 @@ mod feedback;
 mod health;
 mod http;
 mod limits;
+mod log_daemons;
 mod logs;
 mod metrics;
 mod pages;

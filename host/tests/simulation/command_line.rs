@@ -12,10 +12,27 @@ fn simulate(arguments: &[&str]) -> (i32, String, String) {
     (run.status.code().expect("an exit code"), text(run.stdout), text(run.stderr))
 }
 
-fn file(name: &str, text: &str) -> String {
+/// A file that goes with the test, by its path.
+struct Temporary(String);
+
+impl std::ops::Deref for Temporary {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn file(name: &str, text: &str) -> Temporary {
     let path = std::env::temp_dir().join(format!("lb-simulate-{}-{name}", std::process::id()));
     std::fs::write(&path, text).expect("a file can be written");
-    path.to_str().expect("a path that is text").to_owned()
+    Temporary(path.to_str().expect("a path that is text").to_owned())
 }
 
 #[test]
@@ -37,7 +54,7 @@ fn the_page_stands_by_itself_and_the_json_is_json() {
         simulate(&["leastconn", "--duration", "2s", "--churn", "1/1s", "--json", "--html", &page]);
     assert_eq!(code, 0, "{errors}");
     assert!(json.starts_with("{\n") && json.ends_with("}\n") && json.contains("\"p99_ms\": "), "{json}");
-    let page = std::fs::read_to_string(page).expect("it was written");
+    let page = std::fs::read_to_string(&*page).expect("it was written");
     assert_eq!(page.matches("<svg viewBox=\"0 0 560").count(), 4);
     for outside in ["http:", "https:", "src=", "href=", "@import", "url(", "<script"] {
         assert!(!page.contains(outside), "{outside}");

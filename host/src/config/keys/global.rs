@@ -64,14 +64,15 @@ pub(super) const KEYS: &[Key] = &[
         default: "required",
         haproxy: "log <address>",
         doc: "`stdout`, `stderr`, `file:PATH` (appended to), `udp@HOST:PORT` or `HOST:PORT` (syslog; port 514 where \
-              `udp@HOST` has none), or `unix@PATH` (syslog, `unix@/dev/log` as a rule).",
+              `udp@HOST` has none), `unix@PATH` (syslog, `unix@/dev/log` as a rule), or a connection: `tcp@HOST:PORT` \
+              (port 601), `tls@HOST:PORT` (port 6514), `stream@PATH` (a Unix stream socket).",
         example: "log = { target = \"unix@/dev/log\" }",
     },
     Key {
         name: "log.format",
         scopes: LOGGING,
         kind: "a log format",
-        default: "`raw` for stdout, stderr and files, `local` for syslog",
+        default: "`raw` for stdout, stderr and files, `rfc5424` for connections, `local` for the rest",
         haproxy: "log … format",
         doc: "How a line is framed. `raw`: not at all. `local` and `rfc3164`: a syslog header, without and with the \
               host's name. `rfc5424`: that RFC's header. `short`: `<LEVEL>`, as systemd reads it. `priority`: level \

@@ -3,8 +3,56 @@
 use super::{Key, Scope};
 
 const FRONTENDS: &[Scope] = &[Scope::Defaults, Scope::Frontend];
+const LOGGING: &[Scope] = &[Scope::Global, Scope::Defaults, Scope::Frontend];
 
 pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "log_levels",
+        scopes: &[Scope::Global],
+        kind: "a table of levels, as in { health = \"warn\" }",
+        default: "`info` for all of them",
+        haproxy: "",
+        doc: "The least urgent level at which a part of the program speaks: `off`, `error`, `warn`, `info`, `debug` or \
+              `trace`. The parts are `control` (start, reload, end), `health` (servers UP and DOWN), `log`, `names` (look-ups), `policy` \
+              and `worker`.",
+        example: "log_levels = { health = \"warn\", policy = \"debug\" }",
+    },
+    Key {
+        name: "log.framing",
+        scopes: LOGGING,
+        kind: "`octets` or `lines`",
+        default: "`octets` with a syslog header, `lines` without",
+        haproxy: "",
+        doc: "How lines are told apart on a connection: by their length before them (RFC 6587), or by a line feed.",
+        example: "log = { target = \"tcp@10.0.0.9:5170\", format = \"raw\", framing = \"lines\" }",
+    },
+    Key {
+        name: "log.ca_file",
+        scopes: LOGGING,
+        kind: "a path",
+        default: "the system's authorities",
+        haproxy: "ca-file",
+        doc: "The authorities, as PEM, of which one must have signed the certificate of a `tls@` target.",
+        example: "log = { target = \"tls@logs.example.net\", ca_file = \"ca.pem\" }",
+    },
+    Key {
+        name: "log.verify",
+        scopes: LOGGING,
+        kind: "`required` or `none`",
+        default: "`required`",
+        haproxy: "verify",
+        doc: "Whether the certificate of a `tls@` target is verified.",
+        example: "log = { target = \"tls@10.0.0.9\", verify = \"none\" }",
+    },
+    Key {
+        name: "log.sni",
+        scopes: LOGGING,
+        kind: "a host's name",
+        default: "the target's host",
+        haproxy: "sni",
+        doc: "The name that a `tls@` target is asked for, and that its certificate must have.",
+        example: "log = { target = \"tls@10.0.0.9\", sni = \"logs.example.net\" }",
+    },
     Key {
         name: "log_format",
         scopes: FRONTENDS,

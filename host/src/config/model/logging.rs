@@ -1,6 +1,7 @@
 //! How a frontend's exchanges become lines: what a line says, which exchanges have one, and what is kept of
 //! their headers for it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How a frontend logs its exchanges.
@@ -41,6 +42,48 @@ pub enum LogLine {
     Json,
     /// What a log-format string asks for.
     Pattern(Arc<[Piece]>),
+}
+
+/// A connection that log lines go over.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LogStream {
+    /// Who is at its other end.
+    pub peer: LogPeer,
+    /// How lines are told apart.
+    pub framing: LogFraming,
+}
+
+/// Who takes log lines over a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LogPeer {
+    /// `host:port`.
+    Tcp(String),
+    /// The same, by TLS.
+    Tls(LogTls),
+    /// A Unix stream socket.
+    Unix(PathBuf),
+}
+
+/// A log daemon that is reached by TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LogTls {
+    /// `host:port`.
+    pub address: String,
+    /// The authorities that its certificate may come from; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether its certificate is verified.
+    pub verify: bool,
+    /// The name in its certificate, where it is not the host's.
+    pub sni: Option<String>,
+}
+
+/// How lines are told apart on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogFraming {
+    /// Each has its length before it (RFC 6587, section 3.4.1).
+    Octets,
+    /// Each has a line feed after it.
+    Lines,
 }
 
 /// So many exchanges of so many.
