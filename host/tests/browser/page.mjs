@@ -133,8 +133,11 @@ async function withTwo() {
   await promise("by keyboard: only problems, collapse, headings, help, pause", async () => {
     await page.locator("h1").click();
     await page.keyboard.press("p");
-    assert.deepEqual(await names(page), ["web-b"]);
+    // The other may be there too: of its answers some are errors.
+    assert.ok((await names(page)).includes("web-b"));
+    assert.ok(!(await page.locator("#backends").innerText()).includes("reports-1"));
     await page.keyboard.press("p");
+    assert.deepEqual(await names(page), ["web-a", "web-b"]);
     await page.keyboard.press("c");
     assert.equal(await page.locator("#backends table:visible").count(), 0);
     await page.keyboard.press("c");
