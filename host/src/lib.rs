@@ -6,6 +6,7 @@ pub mod conformance;
 mod connection;
 mod exchange;
 pub mod failure;
+mod h2;
 pub mod http;
 mod listener;
 pub mod log;

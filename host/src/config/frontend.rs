@@ -6,7 +6,7 @@ use super::address;
 use super::diagnostics::Problem;
 use super::layer::Layers;
 use super::log_target::LogChoice;
-use super::model::{Bind, Frontend, Global, LogTarget, Span};
+use super::model::{Bind, Frontend, Global, Http2, LogTarget, Span};
 use super::read::{Switch, limit};
 use super::section::{Section, Value};
 
@@ -58,6 +58,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         log: log_targets(log, global),
         httplog: proxy.httplog.unwrap_or(false),
         dontlognull: proxy.dontlognull.unwrap_or(false),
+        http2: proxy.h2.map_or_else(|| Some(Http2::default()), Switch::on),
         timeout: timeout.of_client(),
     };
     Named { binds, default_backend: proxy.default_backend, frontend }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
-use super::model::{ClientTimeouts, ForwardFor, HttpCheck, PolicySpec, ServerTimeouts};
+use super::model::{ClientTimeouts, ForwardFor, Http2, HttpCheck, PolicySpec, ServerTimeouts};
 use super::read::{Switch, boolean, count, duration, interval, limit};
 use super::section::{Complaint, Section, Value};
-use super::{forward_for, http_check, policy};
+use super::{forward_for, http_check, http2, policy};
 
 /// Declares a struct of optional fields, each of which is read from the key of the same name.
 macro_rules! layer {
@@ -48,6 +48,7 @@ layer! {
         httpchk: Switch<HttpCheck> = http_check::read,
         retries: u32 = retries,
         redispatch: bool = boolean,
+        h2: Switch<Http2> = http2::read,
     }
 }
 

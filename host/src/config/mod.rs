@@ -10,6 +10,7 @@ pub mod diagnostics;
 mod file;
 mod forward_for;
 mod frontend;
+mod http2;
 mod http_check;
 pub mod keys;
 mod layer;

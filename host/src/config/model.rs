@@ -1,11 +1,15 @@
 //! The configuration as the rest of the program sees it: checked, defaults filled in, and every name
 //! replaced by an index. Behind this module nothing is looked up by name.
 
+mod http2;
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use http2::Http2;
 
 /// Bytes in the text of `lb.toml`, so that what is found wrong later (a policy's setting, say) can still
 /// be pointed at.
@@ -73,6 +77,8 @@ pub struct Frontend {
     pub httplog: bool,
     /// Whether a connection that carried no data goes unlogged.
     pub dontlognull: bool,
+    /// What clients of HTTP/2 may do; `None` where it is not spoken.
+    pub http2: Option<Http2>,
     /// Its timeouts.
     pub timeout: ClientTimeouts,
 }

@@ -4,6 +4,7 @@
 //! it, so a key cannot be accepted without being documented.
 
 mod global;
+mod http2;
 mod proxy;
 mod server;
 
@@ -74,7 +75,9 @@ pub struct Key {
 
 /// Every key, table by table.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, proxy::BACKEND, server::KEYS].into_iter().flatten()
+    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, http2::KEYS, proxy::BACKEND, server::KEYS]
+        .into_iter()
+        .flatten()
 }
 
 /// The keys of a section.
