@@ -62,6 +62,8 @@ struct Connection {
     max_active: usize,
     /// Told when one of them has ended.
     room: Notify,
+    /// Whether any has begun.
+    greeted: Cell<bool>,
     /// Since when none is active.
     idle_since: Cell<Instant>,
     /// Wakes the connection's own task.
@@ -81,6 +83,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
         active: Cell::new(0),
         max_active: settings.max_concurrent_streams as usize,
         room: Notify::new(),
+        greeted: Cell::new(false),
         idle_since: Cell::new(Instant::now()),
         waker: RefCell::new(Waker::noop().clone()),
     });
@@ -91,7 +94,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
         builder(&settings, header_list).serve_connection(Wire::new(client.stream, client.buffer), service);
     let mut served = std::pin::pin!(served);
     let mut timer = Timer::default();
-    let (mut leaving, mut greeted) = (false, false);
+    let mut leaving = false;
     poll_fn(|context| {
         connection.waker.borrow_mut().clone_from(context.waker());
         loop {
@@ -99,7 +102,6 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
                 return Poll::Ready(());
             }
             let active = connection.active.get() > 0;
-            greeted |= active;
             if !leaving && connection.is_over() {
                 leaving = true;
                 connection.idle_since.set(Instant::now());
@@ -109,7 +111,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
             if active {
                 return Poll::Pending;
             }
-            let patience = if leaving { Some(FAREWELL) } else { connection.patience(greeted) };
+            let patience = if leaving { Some(FAREWELL) } else { connection.patience() };
             timer.set(connection.idle_since.get(), patience);
             if timer.poll_elapsed(context).is_pending() {
                 return Poll::Pending;
@@ -151,12 +153,12 @@ impl Connection {
     }
 
     /// How long the connection may go without a request.
-    fn patience(&self, greeted: bool) -> Option<Duration> {
+    fn patience(&self) -> Option<Duration> {
         let generation = self.worker.generation();
         let frontend = generation.frontends.get(self.doorway.frontend()?)?;
         let timeouts = &frontend.shared.config.timeout;
         let request = timeouts.http_request.or(timeouts.client);
-        if greeted { timeouts.http_keep_alive.or(request) } else { request }
+        if self.greeted.get() { timeouts.http_keep_alive.or(request) } else { request }
     }
 
     /// Counts an exchange, once there is room for it: a client that resets streams does not get more of them done at
@@ -166,6 +168,7 @@ impl Connection {
             self.room.notified().await;
         }
         self.active.set(self.active.get() + 1);
+        self.greeted.set(true);
         Active(self.clone())
     }
 }

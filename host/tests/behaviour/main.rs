@@ -16,6 +16,7 @@ mod failures;
 mod feedback;
 mod health;
 mod http;
+mod http2;
 mod limits;
 mod logs;
 mod policies;
