@@ -19,7 +19,7 @@ use crate::failure::{self, Failure, Page};
 use crate::h2;
 use crate::http::head;
 use crate::http::parse;
-use crate::log::record::Record;
+use crate::log::record::{Record, Tls};
 use crate::scratch::Scratch;
 use crate::stream::Stream;
 use crate::timer::Timer;
@@ -312,13 +312,14 @@ impl Client {
         }
         let record = Record {
             client: self.peer,
-            // Only the plain format names it, and finding it out is a system call.
-            local: if config.httplog { None } else { self.stream.local() },
+            // Finding it out is a system call.
+            local: if frontend.log.names_local() { self.stream.local() } else { None },
             accepted,
             frontend: &config.name,
-            tls: self.tls.is_some(),
+            tls: self.tls.as_deref().map(Tls::of),
             backend: &config.name,
             server: None,
+            server_address: None,
             request_ms: -1,
             queue_ms: -1,
             connect_ms: -1,
@@ -326,6 +327,7 @@ impl Client {
             total_ms: began.elapsed().as_millis() as i64,
             status: outcome.status,
             bytes,
+            uploaded: 0,
             termination: [outcome.cause, outcome.phase, b'-', b'-'],
             process_connections: worker.process.connections.current(),
             frontend_connections: frontend.shared.connections.current(),
@@ -336,8 +338,10 @@ impl Client {
             server_queue: 0,
             backend_queue: 0,
             request_line: None,
+            request: None,
+            response: None,
         };
-        worker.log(&frontend.log, &record, config.httplog);
+        worker.log(&frontend.log, &record);
     }
 
     /// Ends the connection so that what was sent last arrives: a socket closed on bytes that were never read

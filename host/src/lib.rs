@@ -14,6 +14,7 @@ pub mod policy;
 mod upstream;
 
 mod buffer;
+mod capacity;
 mod count;
 mod scratch;
 mod splice;

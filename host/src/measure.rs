@@ -226,7 +226,8 @@ impl Stand {
             ..backend.config.clone()
         };
         let policies = runtime.prove_with(&config, |_| Ok(policy.clone())).map_err(words)?.open(&backend);
-        let mut probe = Probe::start(&policy, &settings, &backend).map_err(|why| format!("it {why}"))?;
+        let probe = Probe::start(&policy, &settings, &backend).map_err(|why| format!("it {why}"))?;
+        let mut probe = probe.untimed();
         let list = backend.candidates();
         probe.update(&list).map_err(|fault| format!("it {fault}"))?;
         let mut request = RequestHead::default();

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::config::model::{Backend, BindAddress, CheckKind, Frontend, Server, ServerAddress};
 use crate::control::Checked;
+use crate::policy::SettingValue;
 
 /// What a configuration would run.
 pub(crate) fn configuration(checked: &Checked) -> String {
@@ -18,7 +19,7 @@ pub(crate) fn configuration(checked: &Checked) -> String {
         for (role, policy, settings) in proven.policies() {
             let description = policy.description();
             let settings: Vec<String> =
-                settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+                settings.iter().map(|(name, value)| format!("{name} = {}", shown(name, value))).collect();
             let settings =
                 if settings.is_empty() { String::new() } else { format!(": {}", settings.join(", ")) };
             let (role, name, version) = (role.name(), &description.name, &description.version);
@@ -33,6 +34,17 @@ pub(crate) fn configuration(checked: &Checked) -> String {
         }
     }
     out
+}
+
+/// A setting's value; of one that is a secret by its name, only that it is there.
+fn shown(name: &str, value: &SettingValue) -> String {
+    let is_secret = |word: &str| matches!(word, "secret" | "password" | "token" | "key");
+    let is_text = matches!(value, SettingValue::Text(text) if !text.is_empty());
+    if is_text && name != "key" && name.split(['_', '-']).any(is_secret) {
+        "(hidden)".to_owned()
+    } else {
+        value.to_string()
+    }
 }
 
 fn frontend_line(frontend: &Frontend, backends: &[Backend]) -> String {
@@ -74,4 +86,20 @@ fn server_line(server: &Server, check: &str) -> String {
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let text = |text: &str| SettingValue::Text(text.to_owned());
+        assert_eq!(shown("secret", &text("x")), "(hidden)");
+        assert_eq!(shown("dynamic_key", &text("x")), "(hidden)");
+        // What is hashed is no secret.
+        assert_eq!(shown("key", &text("client")), "\"client\"");
+        assert_eq!(shown("dynamic_key", &text("")), "\"\"");
+        assert_eq!(shown("name", &text("SERVER")), "\"SERVER\"");
+    }
 }

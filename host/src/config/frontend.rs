@@ -6,6 +6,7 @@ use super::address;
 use super::diagnostics::Problem;
 use super::layer::Layers;
 use super::log_target::LogChoice;
+use super::logging;
 use super::model::{Bind, Frontend, Global, Http2, LogTarget, Span};
 use super::read::{Switch, limit};
 use super::section::{Section, Value};
@@ -35,6 +36,7 @@ impl Named {
 pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global: &Global) -> Named {
     let own = Layers::read(section);
     let binds = section.require("bind", binds).unwrap_or_default();
+    let (own_format, own_httplog) = (own.proxy.log_format.is_some(), own.proxy.httplog.is_some());
     let Layers { proxy, timeout, .. } = own.over(defaults);
     if proxy.default_backend.is_none() {
         section.require("default_backend", |_| Some(()));
@@ -42,6 +44,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
     if timeout.client.is_none() {
         warn_of_missing_timeouts(section, &["client"]);
     }
+    let logging = logging::resolve(section, &proxy, own_format, own_httplog);
     let log = proxy.log.unwrap_or_default();
     if global.log.is_empty() && log.contains(&LogChoice::Global) {
         let message = format!("frontend `{name}` logs to the targets of [global], which has none");
@@ -56,7 +59,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         default_backend: 0,
         forwardfor: proxy.forwardfor.and_then(Switch::on),
         log: log_targets(log, global),
-        httplog: proxy.httplog.unwrap_or(false),
+        logging,
         dontlognull: proxy.dontlognull.unwrap_or(false),
         http2: proxy.h2.map_or_else(|| Some(Http2::default()), Switch::on),
         timeout: timeout.of_client(),

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
-use super::model::{ClientTimeouts, ForwardFor, Http2, HttpCheck, PolicySpec, ServerTimeouts};
+use super::model::{
+    Captures, ClientTimeouts, ForwardFor, Http2, HttpCheck, LogLine, PolicySpec, Sample, ServerTimeouts,
+};
 use super::read::{Switch, boolean, count, duration, interval, limit};
 use super::section::{Complaint, Section, Value};
-use super::{forward_for, http_check, http2, policy};
+use super::{forward_for, http_check, http2, log_format, logging, policy};
 
 /// Declares a struct of optional fields, each of which is read from the key of the same name.
 macro_rules! layer {
@@ -43,6 +45,11 @@ layer! {
         backlog: u32 = backlog,
         log: Vec<LogChoice> = log_target::choices,
         httplog: bool = boolean,
+        log_format: LogLine = log_format::read,
+        capture: Captures = logging::captures,
+        log_only: bool = logging::only,
+        log_separate_errors: bool = boolean,
+        log_sample: Sample = logging::sample,
         dontlognull: bool = boolean,
         balance: Vec<PolicySpec> = policy::balancers,
         httpchk: Switch<HttpCheck> = http_check::read,

@@ -102,7 +102,7 @@ fn target(value: Value<'_>) -> Option<LogTarget> {
         facility: facility.unwrap_or(plain.facility),
         level: level.unwrap_or(plain.level),
         tag: tag.unwrap_or(plain.tag),
-        length: length.map_or(plain.length, |length| length as usize),
+        length: length.map(|length| length as usize),
         destination: plain.destination,
     })
 }
@@ -114,7 +114,7 @@ fn of(destination: LogDestination) -> LogTarget {
         LogDestination::Udp(_) | LogDestination::Unix(_) => LogFormat::Local,
     };
     let tag = "lb".to_owned();
-    LogTarget { destination, format, facility: LOCAL0, level: LogLevel::Debug, tag, length: 1_024 }
+    LogTarget { destination, format, facility: LOCAL0, level: LogLevel::Debug, tag, length: None }
 }
 
 fn destination(value: Value<'_>) -> Option<LogDestination> {

@@ -2,6 +2,7 @@
 //! replaced by an index. Behind this module nothing is looked up by name.
 
 mod http2;
+mod logging;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use http2::Http2;
+pub use logging::{Capture, Captures, Field, Flags, LogLine, Logging, Piece, Sample};
 
 /// Bytes in the text of `lb.toml`, so that what is found wrong later (a policy's setting, say) can still
 /// be pointed at.
@@ -73,8 +75,8 @@ pub struct Frontend {
     pub forwardfor: Option<ForwardFor>,
     /// Where its exchanges are logged.
     pub log: Vec<LogTarget>,
-    /// Whether exchanges are logged in HAProxy's HTTP format; otherwise only the connection's ends are named.
-    pub httplog: bool,
+    /// What its lines say, and which exchanges have one.
+    pub logging: Logging,
     /// Whether a connection that carried no data goes unlogged.
     pub dontlognull: bool,
     /// What clients of HTTP/2 may do; `None` where it is not spoken.
@@ -324,8 +326,8 @@ pub struct LogTarget {
     pub level: LogLevel,
     /// The syslog tag.
     pub tag: String,
-    /// The most bytes of a line; longer ones are cut.
-    pub length: usize,
+    /// The most bytes of a line; longer ones are cut. `None`: 1,024 for text, 8,192 for JSON.
+    pub length: Option<usize>,
 }
 
 /// Where log lines go.

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::capacity;
 use crate::config::diagnostics::{Diagnostics, Problem};
 use crate::config::{self, Loaded};
 use crate::policy::{self, Proven};
@@ -37,7 +38,10 @@ pub(crate) struct Checked {
 /// # Errors
 /// Everything that is wrong with it, as text for people.
 pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checked, Diagnostics> {
-    let loaded = origin.load()?;
+    let mut loaded = origin.load()?;
+    for shortage in capacity::shortages(&loaded.config, &capacity::System::read()) {
+        loaded.warnings.push(shortage);
+    }
     let mut diagnostics = Diagnostics::new(loaded.source.clone());
     let mut policies = Vec::new();
     for backend in &loaded.config.backends {

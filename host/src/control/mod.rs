@@ -163,7 +163,8 @@ impl Control {
             policies.iter().zip(&backends).map(|(policies, backend)| policies.open(backend)).collect();
         let frontends = self.renew_frontends(&config);
         let seats = frontends.iter().map(|frontend| {
-            Ok(FrontendSeat { shared: frontend.clone(), log: self.logs.target_set(&frontend.config.log)? })
+            let log = self.logs.exchange_log(&frontend.config)?;
+            Ok(FrontendSeat { shared: frontend.clone(), log })
         });
         let seats: Vec<FrontendSeat> = seats.collect::<anyhow::Result<_>>()?;
         // From here on to the hand-over nothing can fail but the binding of new addresses.

@@ -117,6 +117,7 @@ impl<'a> Exchange<'a> {
             Admission::Answered(answer) => self.answer(*answer).await,
             Admission::Refused(failure) => self.fail(failure).await,
         };
+        self.story.uploaded = self.upload.written;
         self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
         self.client.scratch.up = self.upload.into_spare();
         next

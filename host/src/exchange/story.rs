@@ -4,9 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::time::Instant;
 
-use crate::config::model::LogLevel;
 use crate::connection::{Came, Client};
-use crate::log::record::Record;
+use crate::log::record::{Record, Tls};
 use crate::policy::Standing;
 use crate::worker::{BackendSeat, FrontendSeat, Worker};
 
@@ -27,6 +26,8 @@ pub(super) struct Story {
     pub(super) status: Option<u16>,
     /// Bytes sent to the client.
     pub(super) bytes: u64,
+    /// Bytes of the request that the last server got.
+    pub(super) uploaded: u64,
     cause: u8,
     phase: u8,
     /// Whether a backend has the request: no rule and no limit ended it before.
@@ -56,6 +57,7 @@ impl Story {
             server: None,
             status: None,
             bytes: 0,
+            uploaded: 0,
             cause: b'-',
             phase: b'-',
             admitted: false,
@@ -91,7 +93,7 @@ impl Story {
         client: &Client,
         standing: Option<Standing>,
     ) {
-        if !frontend.log.takes(LogLevel::Info) {
+        if !frontend.log.is_on() {
             return;
         }
         let ended = self.ended.unwrap_or_else(Instant::now);
@@ -108,16 +110,18 @@ impl Story {
             _ => [b'-', b'-'],
         };
         let frontend_name = &*frontend.shared.config.name;
-        let config = &frontend.shared.config;
         let record = Record {
             client: client.peer,
-            // Only the plain format names it, and finding it out is a system call.
-            local: if config.httplog { None } else { client.stream.local() },
+            // Finding it out is a system call.
+            local: if frontend.log.names_local() { client.stream.local() } else { None },
             accepted: self.came.first_byte_at,
             frontend: frontend_name,
-            tls: client.tls.is_some(),
+            tls: client.tls.as_deref().map(Tls::of),
             backend: if known && self.admitted { &backend.shared.config.name } else { frontend_name },
             server: server.map(|server| &*server.config.name),
+            server_address: server
+                .filter(|_| frontend.log.names_server())
+                .and_then(|server| server.address()),
             request_ms: if known { ms(Some(self.came.first_byte), Some(self.came.head)) } else { -1 },
             queue_ms: ms(Some(self.came.head), self.assigned),
             connect_ms: ms(self.assigned, self.connected),
@@ -125,6 +129,7 @@ impl Story {
             total_ms: ms(Some(self.came.first_byte), Some(ended)),
             status: self.status,
             bytes: self.bytes,
+            uploaded: self.uploaded,
             termination: [self.cause, self.phase, letters[0], letters[1]],
             process_connections: worker.process.connections.current(),
             frontend_connections: frontend.shared.connections.current(),
@@ -135,7 +140,9 @@ impl Story {
             server_queue: self.server_queue,
             backend_queue: self.backend_queue,
             request_line: known.then(|| client.scratch.request.request_line()),
+            request: known.then_some(&*client.scratch.request),
+            response: self.responded.map(|_| &*client.scratch.response),
         };
-        worker.log(&frontend.log, &record, config.httplog);
+        worker.log(&frontend.log, &record);
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Dates {
     syslog: Text<15>,
     /// `2026-11-22T21:46:47`.
     iso: Text<19>,
+    /// The same, in UTC.
+    utc: Text<19>,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,7 @@ impl Dates {
             request: Text::new(),
             syslog: Text::new(),
             iso: Text::new(),
+            utc: Text::new(),
         }
     }
 
@@ -84,13 +87,39 @@ impl Dates {
             clock(&mut text[12..20], civil);
             self.request.second = second;
         }
-        let millis = micros / 1_000;
-        let mut fraction = *b".000";
-        fraction[1] += (millis / 100) as u8;
-        fraction[2] += (millis / 10 % 10) as u8;
-        fraction[3] += (millis % 10) as u8;
         out.extend_from_slice(&self.request.bytes);
-        out.extend_from_slice(&fraction);
+        out.extend_from_slice(&fraction_ms(micros));
+    }
+
+    /// Appends `2026-11-22T21:46:47.843Z`, the date of RFC 3339 in UTC.
+    pub(super) fn utc(&mut self, time: SystemTime, out: &mut Vec<u8>) {
+        let (second, micros) = since_epoch(time);
+        if self.utc.second != second {
+            self.utc.bytes = iso(civil_at(second));
+            self.utc.second = second;
+        }
+        out.extend_from_slice(&self.utc.bytes);
+        out.extend_from_slice(&fraction_ms(micros));
+        out.push(b'Z');
+    }
+
+    /// Appends `22/Nov/2026:21:46:47 +0000`: in UTC where `utc` says so, otherwise in the local zone.
+    pub(super) fn clf(&mut self, time: SystemTime, utc: bool, out: &mut Vec<u8>) {
+        let (second, _) = since_epoch(time);
+        let offset = if utc { 0 } else { self.offset(second) };
+        let civil = civil_at(second + offset);
+        let mut text = *b"00/Jan/0000:00:00:00 +0000";
+        two_digits(&mut text[0..2], civil.day);
+        text[3..6].copy_from_slice(MONTHS[civil.month]);
+        four_digits(&mut text[7..11], civil.year);
+        clock(&mut text[12..20], civil);
+        if offset < 0 {
+            text[21] = b'-';
+        }
+        let minutes = offset.abs() / 60;
+        two_digits(&mut text[22..24], (minutes / 60) as u8);
+        two_digits(&mut text[24..26], (minutes % 60) as u8);
+        out.extend_from_slice(&text);
     }
 
     /// Appends `Nov 22 21:46:47`, the date of RFC 3164; a day below 10 has a space before it.
@@ -116,15 +145,7 @@ impl Dates {
     pub(super) fn iso(&mut self, time: SystemTime, out: &mut Vec<u8>) {
         let (second, mut micros) = since_epoch(time);
         if self.iso.second != second {
-            let civil = self.civil(second);
-            let text = &mut self.iso.bytes;
-            four_digits(&mut text[0..4], civil.year);
-            text[4] = b'-';
-            two_digits(&mut text[5..7], civil.month as u8 + 1);
-            text[7] = b'-';
-            two_digits(&mut text[8..10], civil.day);
-            text[10] = b'T';
-            clock(&mut text[11..19], civil);
+            self.iso.bytes = iso(self.civil(second));
             self.iso.second = second;
         }
         let mut fraction = *b".000000";
@@ -155,18 +176,37 @@ impl Dates {
     }
 
     fn civil(&mut self, second: i64) -> Civil {
-        let local = second + self.offset(second);
-        let (year, month, day) = calendar(local.div_euclid(86_400));
-        let of_day = local.rem_euclid(86_400);
-        Civil {
-            year,
-            month,
-            day,
-            hour: (of_day / 3_600) as u8,
-            minute: (of_day / 60 % 60) as u8,
-            second: (of_day % 60) as u8,
-        }
+        civil_at(second + self.offset(second))
     }
+}
+
+/// The calendar and the clock at a second since 1970, of a clock that is set to the zone already.
+fn civil_at(second: i64) -> Civil {
+    let (year, month, day) = calendar(second.div_euclid(86_400));
+    let of_day = second.rem_euclid(86_400);
+    Civil {
+        year,
+        month,
+        day,
+        hour: (of_day / 3_600) as u8,
+        minute: (of_day / 60 % 60) as u8,
+        second: (of_day % 60) as u8,
+    }
+}
+
+fn iso(civil: Civil) -> [u8; 19] {
+    let mut text = *b"0000-00-00T00:00:00";
+    four_digits(&mut text[0..4], civil.year);
+    two_digits(&mut text[5..7], civil.month as u8 + 1);
+    two_digits(&mut text[8..10], civil.day);
+    clock(&mut text[11..19], civil);
+    text
+}
+
+fn fraction_ms(micros: u32) -> [u8; 4] {
+    let millis = micros / 1_000;
+    let digit = |number: u32| b'0' + (number % 10) as u8;
+    [b'.', digit(millis / 100), digit(millis / 10), digit(millis)]
 }
 
 /// Seconds and microseconds since 1970; a clock that is set before then is taken for 1970.
@@ -241,6 +281,15 @@ mod tests {
         assert_eq!(text(|out| dates.request(time, out)), "22/Nov/2026:21:46:47.844");
         assert_eq!(text(|out| dates.syslog(time, out)), "Nov 22 21:46:47");
         assert_eq!(text(|out| dates.iso(time, out)), "2026-11-22T21:46:47.844752+00:00");
+    }
+
+    #[test]
+    fn dates_in_utc_and_with_their_offset() {
+        let mut dates = Dates::with_zone(|_| -12_600);
+        let time = at(1_795_384_007, 844_752);
+        assert_eq!(text(|out| dates.utc(time, out)), "2026-11-22T21:46:47.844Z");
+        assert_eq!(text(|out| dates.clf(time, true, out)), "22/Nov/2026:21:46:47 +0000");
+        assert_eq!(text(|out| dates.clf(time, false, out)), "22/Nov/2026:18:16:47 -0330");
     }
 
     #[test]

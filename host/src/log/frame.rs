@@ -15,7 +15,14 @@ pub(super) struct Frame {
     sender: Box<[u8]>,
     /// The most bytes of a line, without its end.
     length: usize,
+    /// The most bytes of a line of JSON, without its end.
+    json_length: usize,
 }
+
+/// Of a line, where the target does not say otherwise.
+const LENGTH: usize = 1_024;
+/// Of a line of JSON, which has names beside its values: what syslog daemons take as a rule.
+const JSON_LENGTH: usize = 8_192;
 
 impl Frame {
     /// The framing of `target` for a process of this number on a host of this name.
@@ -32,7 +39,8 @@ impl Frame {
             format: target.format,
             facility: target.facility << 3,
             sender: sender.into_bytes().into(),
-            length: target.length,
+            length: target.length.unwrap_or(LENGTH),
+            json_length: target.length.unwrap_or(JSON_LENGTH),
         }
     }
 
@@ -47,6 +55,41 @@ impl Frame {
         out: &mut Vec<u8>,
     ) {
         let start = out.len();
+        self.header(level, now, dates, out);
+        // HAProxy makes the message in a buffer of that length with a place for its end, whatever the header.
+        let room = self.length.saturating_sub(out.len() - start).min(self.length.saturating_sub(1));
+        out.extend_from_slice(&message[..message.len().min(room)]);
+        out.push(b'\n');
+    }
+
+    /// As [`Frame::write`], and nothing is cut off.
+    pub(super) fn write_whole(
+        &self,
+        level: LogLevel,
+        message: &[u8],
+        now: impl FnOnce() -> SystemTime,
+        dates: &mut Dates,
+        out: &mut Vec<u8>,
+    ) {
+        self.header(level, now, dates, out);
+        out.extend_from_slice(message);
+        out.push(b'\n');
+    }
+
+    /// The most bytes of a message of JSON.
+    pub(super) fn json_room(&self) -> usize {
+        // The longest header's date, level and version take no more.
+        const DATE: usize = 48;
+        self.json_length.saturating_sub(self.sender.len() + DATE)
+    }
+
+    fn header(
+        &self,
+        level: LogLevel,
+        now: impl FnOnce() -> SystemTime,
+        dates: &mut Dates,
+        out: &mut Vec<u8>,
+    ) {
         match self.format {
             LogFormat::Raw => {}
             LogFormat::Local | LogFormat::Rfc3164 => {
@@ -67,10 +110,6 @@ impl Frame {
             LogFormat::Iso => dates.iso(now(), out),
         }
         out.extend_from_slice(&self.sender);
-        // HAProxy makes the message in a buffer of that length with a place for its end, whatever the header.
-        let room = self.length.saturating_sub(out.len() - start).min(self.length.saturating_sub(1));
-        out.extend_from_slice(&message[..message.len().min(room)]);
-        out.push(b'\n');
     }
 }
 
@@ -94,7 +133,7 @@ mod tests {
             facility,
             level: LogLevel::Debug,
             tag: "mytag".to_owned(),
-            length,
+            length: Some(length),
         };
         let mut out = b"before\n".to_vec();
         let now = || UNIX_EPOCH + Duration::from_micros(1_795_384_007_844_752);

@@ -6,18 +6,21 @@
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use super::captured;
 use super::date::Dates;
 use super::record::Record;
+use crate::config::model::{Capture, Captures};
+use crate::http::head::Lines;
 
 /// The most bytes of a request line that are looked at, before they are encoded: HAProxy's
 /// `tune.http.logurilen` of 1024, less one.
 pub(super) const REQUEST_LINE_MAX: usize = 1023;
 
 /// How a client on a Unix socket is named.
-const UNIX_CLIENT: &[u8] = b"unix:1";
+pub(super) const UNIX_CLIENT: &[u8] = b"unix:1";
 
 /// Appends the line of `option httplog`, without an end of line.
-pub(super) fn httplog(record: &Record<'_>, dates: &mut Dates, out: &mut Vec<u8>) {
+pub(super) fn httplog(record: &Record<'_>, captures: &Captures, dates: &mut Dates, out: &mut Vec<u8>) {
     match record.client {
         Some(client) => address(client, out),
         None => out.extend_from_slice(UNIX_CLIENT),
@@ -26,7 +29,7 @@ pub(super) fn httplog(record: &Record<'_>, dates: &mut Dates, out: &mut Vec<u8>)
     dates.request(record.accepted, out);
     out.extend_from_slice(b"] ");
     out.extend_from_slice(record.frontend.as_bytes());
-    out.extend_from_slice(if record.tls { b"~ " } else { b" " });
+    out.extend_from_slice(if record.tls.is_some() { b"~ " } else { b" " });
     out.extend_from_slice(record.backend.as_bytes());
     out.push(b'/');
     out.extend_from_slice(record.server.unwrap_or("<NOSRV>").as_bytes());
@@ -38,7 +41,10 @@ pub(super) fn httplog(record: &Record<'_>, dates: &mut Dates, out: &mut Vec<u8>)
     number(b'/', record.total_ms, out);
     number(b' ', record.status.map_or(-1, i64::from), out);
     number(b' ', record.bytes as i64, out);
-    out.extend_from_slice(b" - - ");
+    match &captures.cookie {
+        None => out.extend_from_slice(b" - - "),
+        Some(capture) => cookies(record, capture, out),
+    }
     out.extend_from_slice(&record.termination);
 
     number(b' ', record.process_connections.into(), out);
@@ -52,6 +58,15 @@ pub(super) fn httplog(record: &Record<'_>, dates: &mut Dates, out: &mut Vec<u8>)
     number(b' ', record.server_queue.into(), out);
     number(b'/', record.backend_queue.into(), out);
 
+    let understood = record.request_line.is_some();
+    if understood && !captures.request.is_empty() {
+        out.push(b' ');
+        braces(&captures.request, record.request.map(|head| head.lines()), out);
+    }
+    if understood && !captures.response.is_empty() {
+        out.push(b' ');
+        braces(&captures.response, record.response.map(|head| head.lines()), out);
+    }
     out.extend_from_slice(b" \"");
     match record.request_line {
         Some(line) => encode(&line[..line.len().min(REQUEST_LINE_MAX)], out),
@@ -88,9 +103,40 @@ pub(super) fn connect(record: &Record<'_>, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Appends the captured cookie of the request and that of the response, `-` where there is none, with a space
+/// before, between and after them.
+fn cookies(record: &Record<'_>, capture: &Capture, out: &mut Vec<u8>) {
+    out.push(b' ');
+    for cookie in [captured::request_cookie(record, capture), captured::response_cookie(record, capture)] {
+        encode(cookie.unwrap_or(b"-"), out);
+        out.push(b' ');
+    }
+}
+
+/// Appends captured headers between braces; what delimits them is encoded in them.
+pub(super) fn braces(captures: &[Capture], lines: Option<&Lines>, out: &mut Vec<u8>) {
+    for (index, capture) in captures.iter().enumerate() {
+        out.push(if index == 0 { b'{' } else { b'|' });
+        encode_header(captured::header(lines, capture).unwrap_or_default(), out);
+    }
+    out.push(b'}');
+}
+
+/// Appends a header as [`encode`] does, and `{`, `|` and `}` encoded as well.
+pub(super) fn encode_header(text: &[u8], out: &mut Vec<u8>) {
+    for &byte in text {
+        match byte {
+            b'{' => out.extend_from_slice(b"#7B"),
+            b'|' => out.extend_from_slice(b"#7C"),
+            b'}' => out.extend_from_slice(b"#7D"),
+            _ => encode(&[byte], out),
+        }
+    }
+}
+
 /// Appends what a client sent: control characters, bytes above 126, `"` and `#` as `#` and two capital
 /// hexadecimal digits.
-fn encode(text: &[u8], out: &mut Vec<u8>) {
+pub(super) fn encode(text: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut plain = 0;
     let mut at = 0;
@@ -160,23 +206,25 @@ fn number(before: u8, number: i64, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::log::record::Tls;
 
     /// The example of HAProxy's manual.
-    fn example() -> Record<'static> {
+    pub(in crate::log) fn example() -> Record<'static> {
         Record {
             client: Some(([10, 0, 1, 2], 33317).into()),
             local: Some(([10, 0, 1, 1], 80).into()),
             accepted: UNIX_EPOCH + Duration::from_millis(1_233_922_454_655),
             frontend: "http-in",
-            tls: false,
+            tls: None,
             backend: "static",
             server: Some("srv1"),
+            server_address: Some(([10, 0, 1, 3], 8080).into()),
             request_ms: 10,
             queue_ms: 0,
             connect_ms: 30,
@@ -184,6 +232,7 @@ mod tests {
             total_ms: 109,
             status: Some(200),
             bytes: 2750,
+            uploaded: 80,
             termination: *b"----",
             process_connections: 1,
             frontend_connections: 1,
@@ -194,12 +243,14 @@ mod tests {
             server_queue: 0,
             backend_queue: 0,
             request_line: Some(b"GET /index.html HTTP/1.1"),
+            request: None,
+            response: None,
         }
     }
 
     fn line(record: &Record<'_>) -> String {
         let mut out = Vec::new();
-        httplog(record, &mut Dates::with_zone(|_| 0), &mut out);
+        httplog(record, &Captures::default(), &mut Dates::with_zone(|_| 0), &mut out);
         String::from_utf8(out).expect("a line is ASCII")
     }
 
@@ -265,7 +316,14 @@ mod tests {
 
     #[test]
     fn tls_shows_as_a_tilde() {
-        assert!(line(&Record { tls: true, ..example() }).contains("] http-in~ static/srv1 "));
+        let tls = Tls {
+            version: "TLSv1.3",
+            cipher: "TLS_AES_128_GCM_SHA256",
+            name: None,
+            protocol: None,
+            client: None,
+        };
+        assert!(line(&Record { tls: Some(tls), ..example() }).contains("] http-in~ static/srv1 "));
     }
 
     #[test]

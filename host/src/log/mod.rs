@@ -6,9 +6,13 @@
 //!
 //! [`Logs`] owns the outlets. [`process`] leads the program's own messages, made with `tracing`, to them.
 
+mod captured;
 mod date;
+mod exchange_log;
 mod frame;
 mod httplog;
+mod json;
+mod pattern;
 pub mod process;
 mod queue;
 pub mod record;
@@ -19,6 +23,7 @@ mod tests;
 mod worker;
 mod writer;
 
+pub use exchange_log::ExchangeLog;
 pub use record::Record;
 pub use target::TargetSet;
 pub use worker::WorkerLog;
@@ -30,7 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::config::model::{Config, LogDestination, LogTarget};
+use crate::config::model::{Config, Frontend, LogDestination, LogTarget};
 use frame::Frame;
 use queue::Queue;
 use sink::Sink;
@@ -44,7 +49,7 @@ pub struct Logs {
 
 #[derive(Debug)]
 struct Shared {
-    host: String,
+    host: Arc<str>,
     outlets: Mutex<Outlets>,
 }
 
@@ -79,7 +84,7 @@ pub struct Counters {
 impl Logs {
     /// Opens every target that `config` names, in `[global]` or in a frontend.
     pub fn new(config: &Config) -> Result<Logs, OpenError> {
-        let logs = Logs { shared: Arc::new(Shared { host: host_name(), outlets: Mutex::default() }) };
+        let logs = Logs { shared: Arc::new(Shared { host: host_name().into(), outlets: Mutex::default() }) };
         logs.open(config)?;
         Ok(logs)
     }
@@ -121,9 +126,14 @@ impl Logs {
         Ok(TargetSet::new(set.collect::<Result<_, _>>()?))
     }
 
+    /// The log of a frontend's exchanges.
+    pub fn exchange_log(&self, frontend: &Frontend) -> Result<ExchangeLog, OpenError> {
+        Ok(ExchangeLog::new(self.target_set(&frontend.log)?, frontend.logging.clone()))
+    }
+
     /// A thread's side of the logs.
     pub fn worker(&self) -> WorkerLog {
-        WorkerLog::new()
+        WorkerLog::new(self.shared.host.clone())
     }
 
     /// Opens files anew by their paths, after they were renamed for a rotation. Lines that wait go to the new

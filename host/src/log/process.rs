@@ -54,7 +54,7 @@ impl ProcessLog {
 
     /// From now on messages go to these targets, as a rule those of `[global] log`. With none, they are lost.
     pub fn to_targets(&self, targets: TargetSet) {
-        self.replace(Some(Output { targets, log: WorkerLog::new() }));
+        self.replace(Some(Output { targets, log: WorkerLog::new("".into()) }));
     }
 
     /// From now on messages go to stderr. To be called before [`Logs::shutdown`](super::Logs::shutdown).

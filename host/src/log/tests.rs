@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::process::ProcessLog;
 use super::*;
-use crate::config::model::{Global, LogFormat, LogLevel, Tune};
+use crate::config::model::{Captures, Global, LogFormat, LogLevel, LogLine, Logging, Tune};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -49,7 +49,7 @@ fn target(destination: LogDestination, format: LogFormat) -> LogTarget {
         facility: 16,
         level: LogLevel::Debug,
         tag: "lb".to_owned(),
-        length: 1024,
+        length: None,
     }
 }
 
@@ -76,9 +76,10 @@ fn record(request_line: &[u8]) -> Record<'_> {
         local: Some(([10, 0, 1, 1], 80).into()),
         accepted: UNIX_EPOCH + Duration::from_millis(1_233_922_454_655),
         frontend: "http-in",
-        tls: false,
+        tls: None,
         backend: "static",
         server: Some("srv1"),
+        server_address: None,
         request_ms: 10,
         queue_ms: 0,
         connect_ms: 30,
@@ -86,6 +87,7 @@ fn record(request_line: &[u8]) -> Record<'_> {
         total_ms: 109,
         status: Some(200),
         bytes: 2750,
+        uploaded: 0,
         termination: *b"----",
         process_connections: 1,
         frontend_connections: 1,
@@ -96,11 +98,25 @@ fn record(request_line: &[u8]) -> Record<'_> {
         server_queue: 0,
         backend_queue: 0,
         request_line: Some(request_line),
+        request: None,
+        response: None,
     }
 }
 
+fn lines(set: &TargetSet, line: LogLine) -> ExchangeLog {
+    let logging = Logging {
+        line,
+        captures: Captures::default(),
+        only_errors: false,
+        separate_errors: false,
+        sample: None,
+    };
+    ExchangeLog::new(set.clone(), logging)
+}
+
 fn exchange(log: &mut WorkerLog, set: &TargetSet, path: &str) {
-    log.exchange(set, &record(format!("GET {path} HTTP/1.1").as_bytes()), true);
+    let record = format!("GET {path} HTTP/1.1");
+    log.exchange(&lines(set, LogLine::Http), &self::record(record.as_bytes()));
 }
 
 /// Waits for what other threads do.
@@ -151,7 +167,7 @@ fn a_reader_that_never_reads_costs_lines_and_no_time() {
     let mut log = logs.worker();
     let record = record(b"GET / HTTP/1.1");
     for line in 0..LINES {
-        log.exchange(&set, &record, false);
+        log.exchange(&lines(&set, LogLine::Connect), &record);
         if line % 1_000 == 0 {
             log.flush();
         }
@@ -308,7 +324,7 @@ fn each_target_has_its_own_framing_and_one_outlet_a_destination() {
     let path = directory.path("log");
     let [raw, mut short, mut warnings] = [LogFormat::Raw, LogFormat::Short, LogFormat::Priority]
         .map(|format| target(LogDestination::File(path.clone()), format));
-    short.length = 80;
+    short.length = Some(80);
     warnings.level = LogLevel::Warning;
     let (logs, set) = open(&[raw, short, warnings.clone()]);
     assert!(!logs.target_set(&[warnings]).expect("an open target").takes(LogLevel::Info));

@@ -6,16 +6,22 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::date::Dates;
-use super::httplog;
+use super::exchange_log::ExchangeLog;
+use super::pattern::Place;
 use super::queue::{BATCH_BYTES, Batch};
 use super::record::Record;
 use super::target::{Outlet, TargetSet};
-use crate::config::model::LogLevel;
+use super::{httplog, json, pattern};
+use crate::config::model::{LogLevel, LogLine};
 
 /// A thread's side of the logs; one for each worker, from [`Logs::worker`](super::Logs::worker). Dropped, it
 /// hands over what it still holds.
 #[derive(Debug)]
 pub struct WorkerLog {
+    /// The host's name, for lines that show it.
+    host: Arc<str>,
+    /// The process's number, likewise.
+    process: u32,
     dates: Dates,
     message: Vec<u8>,
     /// By the outlet's id.
@@ -29,9 +35,21 @@ struct Slot {
     batch: Batch,
 }
 
+impl Slot {
+    /// Counts a line that was added, and hands a full batch over.
+    fn added(&mut self) {
+        self.batch.lines += 1;
+        if self.batch.bytes.len() >= BATCH_BYTES {
+            self.outlet.queue.hand_over(&mut self.batch);
+        }
+    }
+}
+
 impl WorkerLog {
-    pub(super) fn new() -> WorkerLog {
+    pub(super) fn new(host: Arc<str>) -> WorkerLog {
         WorkerLog {
+            host,
+            process: std::process::id(),
             dates: Dates::new(),
             message: Vec::with_capacity(1024),
             slots: Vec::new(),
@@ -39,20 +57,51 @@ impl WorkerLog {
         }
     }
 
-    /// Logs an exchange that ended, to all targets of `targets` that take its level: `info`, as in HAProxy
-    /// without `option log-separate-errors`, whatever became of the exchange. `httplog` chooses between the
-    /// format of that name and the line that names the connection's ends.
-    pub fn exchange(&mut self, targets: &TargetSet, record: &Record<'_>, httplog: bool) {
-        if !targets.takes(LogLevel::Info) {
-            return;
-        }
+    /// Logs an exchange that ended, if `log` wants it, to all of its targets that take its level: `info`, or
+    /// `err` for one with an error where errors are told apart.
+    pub fn exchange(&mut self, log: &ExchangeLog, record: &Record<'_>) {
+        let Some(level) = log.level_of(record) else { return };
+        let logging = log.logging();
         self.message.clear();
-        if httplog {
-            httplog::httplog(record, &mut self.dates, &mut self.message);
-        } else if !httplog::connect(record, &mut self.message) {
-            return;
+        match &logging.line {
+            LogLine::Http => {
+                httplog::httplog(record, &logging.captures, &mut self.dates, &mut self.message);
+            }
+            LogLine::Connect => {
+                if !httplog::connect(record, &mut self.message) {
+                    return;
+                }
+            }
+            LogLine::Json => return self.json(log, record, level),
+            LogLine::Pattern(pieces) => {
+                let place =
+                    Place { record, captures: &logging.captures, host: &self.host, process: self.process };
+                pattern::write(pieces, &place, &mut self.dates, &mut self.message);
+                if self.message.is_empty() {
+                    return;
+                }
+            }
         }
-        self.line(targets, LogLevel::Info);
+        self.line(log.targets(), level);
+    }
+
+    /// Logs an exchange as JSON: for a target that takes no line so long with its values shortened, for a line
+    /// that is cut would be no JSON.
+    fn json(&mut self, log: &ExchangeLog, record: &Record<'_>, level: LogLevel) {
+        let mut asked = None;
+        let mut written = None;
+        for target in log.targets().iter().filter(|target| level <= target.level) {
+            let room = target.frame.json_room();
+            if written != Some(room) {
+                json::write(record, &log.logging().captures, room, &mut self.dates, &mut self.message);
+                written = Some(room);
+            }
+            let slot = slot(&mut self.slots, &target.outlet);
+            let now = || *asked.get_or_insert_with(SystemTime::now);
+            target.frame.write_whole(level, &self.message, now, &mut self.dates, &mut slot.batch.bytes);
+            self.pending = true;
+            slot.added();
+        }
     }
 
     /// Logs a message of one line, which holds no control characters.
@@ -85,11 +134,8 @@ impl WorkerLog {
             let slot = slot(&mut self.slots, &target.outlet);
             let now = || *asked.get_or_insert_with(SystemTime::now);
             target.frame.write(level, &self.message, now, &mut self.dates, &mut slot.batch.bytes);
-            slot.batch.lines += 1;
             self.pending = true;
-            if slot.batch.bytes.len() >= BATCH_BYTES {
-                slot.outlet.queue.hand_over(&mut slot.batch);
-            }
+            slot.added();
         }
     }
 

@@ -24,7 +24,7 @@ use crate::backend::Backend;
 use crate::config::model::{self, BindAddress};
 use crate::count::Count;
 use crate::listener::{ListenSocket, Listener};
-use crate::log::{Record, TargetSet, WorkerLog};
+use crate::log::{ExchangeLog, Record, WorkerLog};
 use crate::policy::{Balancer, Persistence};
 use crate::upstream::Pool;
 
@@ -57,7 +57,7 @@ pub(crate) struct Frontend {
 pub(crate) struct FrontendSeat {
     pub(crate) shared: Arc<Frontend>,
     /// Where its exchanges are logged.
-    pub(crate) log: TargetSet,
+    pub(crate) log: ExchangeLog,
 }
 
 /// A backend on a worker.
@@ -179,10 +179,10 @@ impl Worker {
     }
 
     /// Logs an exchange.
-    pub(crate) fn log(&self, targets: &TargetSet, record: &Record<'_>, httplog: bool) {
+    pub(crate) fn log(&self, to: &ExchangeLog, record: &Record<'_>) {
         let mut log = self.log.borrow_mut();
         let pending = log.is_pending();
-        log.exchange(targets, record, httplog);
+        log.exchange(to, record);
         if !pending && log.is_pending() {
             self.log_pending.notify_one();
         }

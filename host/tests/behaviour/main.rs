@@ -8,6 +8,7 @@ mod kit;
 
 mod balancing;
 mod bodies;
+mod central_logs;
 mod choices;
 mod command_line;
 mod cookies;

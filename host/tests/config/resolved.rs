@@ -66,7 +66,7 @@ fn the_default_file_is_the_twin_of_the_haproxy_cfg() {
         facility: 16,
         level: LogLevel::Debug,
         tag: "lb".into(),
-        length: 1_024,
+        length: None,
     };
     assert_eq!(config.global.maxconn, Some(4_096));
     assert_eq!(config.global.log, vec![stdout.clone()]);
@@ -78,7 +78,8 @@ fn the_default_file_is_the_twin_of_the_haproxy_cfg() {
     assert_eq!(binds, [tcp("0.0.0.0:60000"), tcp("0.0.0.0:60001")]);
     assert_eq!(frontend.default_backend, 0);
     assert_eq!(frontend.log, [stdout]);
-    assert!(frontend.httplog && frontend.dontlognull);
+    assert_eq!(frontend.logging.line, LogLine::Http);
+    assert!(frontend.dontlognull);
     let forwardfor = frontend.forwardfor.as_ref().unwrap();
     assert_eq!(forwardfor.header, "x-forwarded-for");
     assert_eq!(frontend.timeout.client, Some(10 * SECOND));
@@ -147,7 +148,8 @@ fn what_is_not_said_is_as_in_haproxy() {
 
     let frontend = &config.frontends[0];
     assert_eq!((frontend.maxconn, frontend.backlog), (None, 4_096));
-    assert!(!frontend.httplog && !frontend.dontlognull && frontend.log.is_empty());
+    assert_eq!(frontend.logging.line, LogLine::Connect);
+    assert!(!frontend.dontlognull && frontend.log.is_empty());
     assert_eq!(frontend.forwardfor, None);
     assert_eq!(frontend.timeout.client, None);
 
@@ -203,7 +205,7 @@ fn a_section_stands_over_the_defaults_key_by_key() {
     let [one, two] = &*config.frontends else { panic!("two frontends") };
     assert_eq!((one.default_backend, two.default_backend), (1, 0));
     assert_eq!((one.maxconn, two.maxconn), (Some(100), None));
-    assert_eq!((one.httplog, two.httplog), (true, false));
+    assert_eq!((&one.logging.line, &two.logging.line), (&LogLine::Http, &LogLine::Connect));
     assert_eq!((one.forwardfor.is_some(), two.forwardfor.is_some()), (true, false));
     assert_eq!((one.timeout.client, two.timeout.client), (Some(2 * SECOND), Some(9 * SECOND)));
 
@@ -400,7 +402,7 @@ fn log_targets_have_a_short_and_a_long_form() {
     };
     assert_eq!((first.format, first.facility), (LogFormat::Raw, 16));
     assert_eq!((second.format, second.facility, second.level), (LogFormat::Rfc5424, 3, LogLevel::Notice));
-    assert_eq!((&*second.tag, second.length), ("edge", 8_192));
+    assert_eq!((&*second.tag, second.length), ("edge", Some(8_192)));
     assert_eq!(logged("\"udp@10.0.0.9\"")[0].format, LogFormat::Local);
 }
 

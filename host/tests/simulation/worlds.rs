@@ -81,10 +81,13 @@ fn one_slow_server_of_ten_ruins_who_does_not_look_and_not_who_does() {
     let scenario =
         Scenario { slow: read("1x10"), timeout: 10 * SECOND, warmup: 3 * SECOND, ..scenario(10, 30) };
     let traffic = poisson(0.7 * scenario.capacity());
-    let found = simulate(&["leastconn", "roundrobin", "source"], &scenario, &traffic);
-    let p99: Vec<u64> = found.iter().map(|results| results.quantile(0.99)).collect();
-    assert!(p99[0] * 5 < p99[1] && p99[0] * 5 < p99[2], "{p99:?}");
-    assert!(found[0].imbalance() < found[1].imbalance() / 2.0);
+    let policies = ["peak-ewma", "leastconn", "random", "roundrobin", "source"];
+    let found = simulate(&policies, &scenario, &traffic);
+    let [ewma, least, random, turns, hash] = [0, 1, 2, 3, 4].map(|index| found[index].quantile(0.99));
+    // Who looks at all servers, who looks at two of them, who looks at none.
+    assert!(ewma * 2 < random && least * 2 < random, "{ewma} {least} {random}");
+    assert!(random * 5 < turns && random * 5 < hash, "{random} {turns} {hash}");
+    assert!(found[1].imbalance() < found[3].imbalance() / 2.0);
 }
 
 #[test]

@@ -19,7 +19,6 @@ use lb_policy::{
 };
 use token::Token;
 
-pub mod sha256;
 pub mod token;
 
 /// For `Amendment::reusable_ms`: until the next `configure`.

@@ -119,3 +119,19 @@ proptest! {
         prop_assert_eq!(Token::new(b"other", "0").position(&tokens), None);
     }
 }
+
+/// Test cases 1, 2 and 6 of RFC 4231, cut to 128 bits: a short key, a text for a key, a key longer than a block.
+#[test]
+fn tokens_are_the_codes_of_the_rfc() {
+    for (key, text, code) in [
+        (&[0x0b; 20][..], "Hi There", "b0344c61d8db38535ca8afceaf0bf12b"),
+        (b"Jefe", "what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c7"),
+        (
+            &[0xaa; 131],
+            "Test Using Larger Than Block-Size Key - Hash Key First",
+            "60e431591ee0b67f0d8a26aacbf5b77f",
+        ),
+    ] {
+        assert_eq!(Token::new(key, text).to_text(), code);
+    }
+}

@@ -2,17 +2,20 @@
 
 use alloc::string::String;
 
-use crate::sha256::hmac;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
 /// 128 bits that only the key's holders can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token([u64; 2]);
 
 impl Token {
-    /// The token of a text under a key.
+    /// The token of a text under a key: the first half of its HMAC-SHA-256 (RFC 2104, FIPS 180-4).
     pub fn new(key: &[u8], text: &str) -> Self {
         let mut halves = [0; 2];
-        for (half, bytes) in halves.iter_mut().zip(hmac(key, text.as_bytes()).as_chunks::<8>().0) {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+        mac.update(text.as_bytes());
+        for (half, bytes) in halves.iter_mut().zip(mac.finalize().into_bytes().as_chunks::<8>().0) {
             *half = u64::from_be_bytes(*bytes);
         }
         Self(halves)

@@ -111,9 +111,10 @@ pub(super) const KEYS: &[Key] = &[
         name: "log.length",
         scopes: LOGGING,
         kind: "an integer from 80 to 65535",
-        default: "1024",
+        default: "1024; 8192 for lines of JSON",
         haproxy: "log … len",
-        doc: "The most bytes of a line; longer ones are cut.",
+        doc: "The most bytes of a line; longer ones are cut. Of JSON, long values are shortened instead, so that it \
+              stays JSON.",
         example: "log = { target = \"udp@10.0.0.9\", length = 8192 }",
     },
     Key {

@@ -5,6 +5,7 @@
 
 mod global;
 mod http2;
+mod logging;
 mod proxy;
 mod server;
 
@@ -75,9 +76,18 @@ pub struct Key {
 
 /// Every key, table by table.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    [FILE, global::KEYS, proxy::SHARED, proxy::FRONTEND, http2::KEYS, proxy::BACKEND, server::KEYS]
-        .into_iter()
-        .flatten()
+    [
+        FILE,
+        global::KEYS,
+        proxy::SHARED,
+        proxy::FRONTEND,
+        proxy::BACKEND,
+        server::KEYS,
+        logging::KEYS,
+        http2::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The keys of a section.

@@ -1,0 +1,226 @@
+//! What a configuration may come to need of the system, held against what the system allows: for `lb check`, and for the
+//! warnings at a start. Bounds that are found out under load are found out too late.
+
+use crate::config::Problem;
+use crate::config::model::{BindAddress, Config, ServerAddress};
+
+/// Descriptors beside those of connections: standard streams, runtimes, logs, policies' files, signals.
+const RESERVE: u64 = 100;
+/// What a connection that is being served holds beside its two buffers, in bytes: both sockets, its task, its heads.
+const CONNECTION: u64 = 16 * 1024;
+
+/// What the system allows this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct System {
+    /// The most open files, however far the process may raise its own limit (RLIMIT_NOFILE, the hard one).
+    files: u64,
+    /// The longest queue of connections not yet accepted (net.core.somaxconn); `None` where it cannot be read.
+    somaxconn: Option<u64>,
+    /// Local ports for connections to one server's address (net.ipv4.ip_local_port_range); `None` likewise.
+    ports: Option<u64>,
+    /// Memory of the machine, or of the control group where that is less, in bytes; `None` likewise.
+    memory: Option<u64>,
+}
+
+impl System {
+    /// The one that this runs on.
+    pub(crate) fn read() -> System {
+        let text = |path: &str| std::fs::read_to_string(path).ok();
+        let number = |path: &str| text(path)?.trim().parse::<u64>().ok();
+        let ports = || {
+            let range = text("/proc/sys/net/ipv4/ip_local_port_range")?;
+            let (low, high) = range.trim().split_once(char::is_whitespace)?;
+            Some((high.trim().parse::<u64>().ok()? + 1).saturating_sub(low.parse().ok()?))
+        };
+        let total = || {
+            let info = text("/proc/meminfo")?;
+            let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+            Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+        };
+        System {
+            files: hard_file_limit(),
+            somaxconn: number("/proc/sys/net/core/somaxconn"),
+            ports: ports(),
+            memory: [total(), number("/sys/fs/cgroup/memory.max")].into_iter().flatten().min(),
+        }
+    }
+}
+
+/// What `config` may need and the system does not have.
+pub(crate) fn shortages(config: &Config, system: &System) -> Vec<Problem> {
+    [files(config, system), backlog(config, system), memory(config, system)]
+        .into_iter()
+        .flatten()
+        .chain(ports(config, system))
+        .collect()
+}
+
+/// The open files that a configuration may need: two a client, one a listening socket of a worker, one a health check.
+/// `None` where it sets no bound.
+fn files_needed(config: &Config) -> Option<u64> {
+    let clients = u64::from(config.global.maxconn?);
+    let listeners: usize = config.frontends.iter().map(|frontend| frontend.bind.len()).sum();
+    let checks = config.backends.iter().flat_map(|backend| &backend.servers);
+    let checks = checks.filter(|server| server.check.is_some()).count();
+    Some(2 * clients + (listeners * config.global.nbthread + checks) as u64 + RESERVE)
+}
+
+fn files(config: &Config, system: &System) -> Option<Problem> {
+    let System { files, .. } = system;
+    match (config.global.maxconn, files_needed(config)) {
+        (Some(maxconn), Some(needed)) if needed > *files => {
+            let message = format!(
+                "`maxconn = {maxconn}` may need {needed} open files, and this process may have {files} at most"
+            );
+            let fit = files.saturating_sub(needed - 2 * u64::from(maxconn)) / 2;
+            let help = format!(
+                "raise the hard limit (`LimitNOFILE={needed}` in a systemd unit, `ulimit -Hn {needed}` in a shell), or \
+                 set `maxconn` to {fit}"
+            );
+            Some(Problem::warning(None, message).help(help))
+        }
+        _ => None,
+    }
+}
+
+fn backlog(config: &Config, system: &System) -> Option<Problem> {
+    let somaxconn = system.somaxconn?;
+    let listens = |frontend: &&crate::config::model::Frontend| {
+        frontend.bind.iter().any(|bind| !matches!(bind.address, BindAddress::Fd(_)))
+    };
+    let frontend =
+        config.frontends.iter().filter(listens).find(|frontend| u64::from(frontend.backlog) > somaxconn)?;
+    let (name, backlog) = (&frontend.name, frontend.backlog);
+    let message = format!(
+        "frontend `{name}` asks for a backlog of {backlog}, and the system cuts it to {somaxconn}: in a burst more \
+         clients than that are turned away before they are seen"
+    );
+    let help = format!("`sysctl net.core.somaxconn={backlog}`, or a smaller `backlog`");
+    Some(Problem::warning(None, message).help(help))
+}
+
+fn memory(config: &Config, system: &System) -> Option<Problem> {
+    let memory = system.memory?;
+    let (maxconn, bufsize) = (config.global.maxconn?, config.global.tune.bufsize as u64);
+    let needed = u64::from(maxconn).checked_mul(2 * bufsize + CONNECTION)?;
+    if needed <= memory {
+        return None;
+    }
+    let mib = |bytes: u64| bytes >> 20;
+    let message = format!(
+        "`maxconn = {maxconn}` may need {} MiB while all are busy, and there are {} MiB",
+        mib(needed),
+        mib(memory)
+    );
+    Some(Problem::warning(None, message).help("a smaller `maxconn`, or a smaller `tune.bufsize`"))
+}
+
+/// Backends whose servers cannot be given as many connections as clients may ask for: each address of a server has the
+/// local ports once.
+fn ports<'a>(config: &'a Config, system: &'a System) -> impl Iterator<Item = Problem> + 'a {
+    let (ports, maxconn) = (system.ports, config.global.maxconn.map(u64::from));
+    config.backends.iter().filter_map(move |backend| {
+        let (ports, maxconn) = (ports?, maxconn?);
+        // A Unix socket needs none, and several servers may share an address only by mistake.
+        if backend.servers.iter().any(|server| matches!(server.address, ServerAddress::Unix(_))) {
+            return None;
+        }
+        let bound = |server: &crate::config::model::Server| {
+            server.maxconn.map_or(ports, |maxconn| u64::from(maxconn).min(ports))
+        };
+        let all_bound = backend.servers.iter().all(|server| server.maxconn.is_some());
+        let room: u64 = backend.servers.iter().map(bound).sum();
+        if backend.servers.is_empty() || room >= maxconn || all_bound {
+            return None;
+        }
+        let message = format!(
+            "backend `{}` can have {room} connections to its servers, one for each local port, and `maxconn = {maxconn}` \
+             lets more clients in",
+            backend.name
+        );
+        let help = "more servers or addresses, a wider `net.ipv4.ip_local_port_range`, or a `maxconn` for each server, so \
+                    that the excess queues";
+        Some(Problem::warning(None, message).help(help))
+    })
+}
+
+fn hard_file_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call only writes the structure that it is given.
+    let read = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
+    if read { limit.rlim_max } else { u64::MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const PLENTY: System =
+        System { files: 1 << 20, somaxconn: Some(65_535), ports: Some(28_232), memory: Some(1 << 40) };
+
+    fn found(global: &str, server: &str, system: &System) -> Vec<String> {
+        let text = format!(
+            "[global]\nnbthread = 2\n{global}\n[defaults]\ntimeout = {{ connect = \"5s\", client = \"10s\", server = \
+             \"10s\" }}\n[frontends.web]\nbind = \"127.0.0.1:80\"\nbacklog = 4096\ndefault_backend = \
+             \"app\"\n[backends.app]\nservers = [{{ name = \"a\", address = \"127.0.0.1:81\", check = true{server} }}]\n"
+        );
+        let config = config::parse(&text, "lb.toml").unwrap().config;
+        shortages(&config, system).into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn with_plenty_of_everything_there_is_nothing_to_say() {
+        assert_eq!(found("maxconn = 4096", "", &PLENTY), [""; 0]);
+        assert_eq!(found("", "", &System { files: 10, memory: Some(1), ..PLENTY }), [""; 0]);
+    }
+
+    #[test]
+    fn open_files_are_two_a_client_and_some() {
+        let needed = 2 * 4096 + 2 + 1 + RESERVE;
+        assert_eq!(found("maxconn = 4096", "", &System { files: needed, ..PLENTY }), [""; 0]);
+        let short = found("maxconn = 4096", "", &System { files: needed - 1, ..PLENTY });
+        assert_eq!(
+            short,
+            [format!(
+                "`maxconn = 4096` may need {needed} open files, and this process may have {} at most",
+                needed - 1
+            )]
+        );
+    }
+
+    #[test]
+    fn a_backlog_that_the_system_cuts_is_said() {
+        let short = found("", "", &System { somaxconn: Some(128), ..PLENTY });
+        assert!(
+            short[0].starts_with("frontend `web` asks for a backlog of 4096, and the system cuts it to 128")
+        );
+    }
+
+    #[test]
+    fn one_server_has_no_more_connections_than_there_are_ports() {
+        let short = found("maxconn = 30000", "", &PLENTY);
+        assert!(short[0].starts_with("backend `app` can have 28232 connections to its servers"), "{short:?}");
+        // A bound of the server's own is a queue that was asked for.
+        assert_eq!(found("maxconn = 30000", ", maxconn = 100", &PLENTY), [""; 0]);
+    }
+
+    #[test]
+    fn buffers_for_all_must_fit_into_memory() {
+        let needed = 4096 * (2 * 16 * 1024 + CONNECTION);
+        assert_eq!(found("maxconn = 4096", "", &System { memory: Some(needed), ..PLENTY }), [""; 0]);
+        let short = found("maxconn = 4096", "", &System { memory: Some(needed - 1), ..PLENTY });
+        assert_eq!(
+            short,
+            ["`maxconn = 4096` may need 192 MiB while all are busy, and there are 191 MiB"],
+            "{short:?}"
+        );
+    }
+
+    #[test]
+    fn this_system_can_be_read() {
+        let system = System::read();
+        assert!(system.files > 0 && system.ports.is_some_and(|ports| ports > 1000), "{system:?}");
+        assert!(system.memory.is_some_and(|memory| memory > 1 << 20), "{system:?}");
+    }
+}

@@ -1,0 +1,138 @@
+//! What log lines say, which exchanges have one, and which of the program's messages are made.
+
+use super::{Key, Scope};
+
+const FRONTENDS: &[Scope] = &[Scope::Defaults, Scope::Frontend];
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "log_format",
+        scopes: FRONTENDS,
+        kind: "`http`, `json`, or a string with variables, as in \"%ci:%cp [%tr] %ST\"",
+        default: "what `httplog` says",
+        haproxy: "log-format",
+        doc: "What an exchange's line says. `http`: what `httplog = true` does. `json`: an object on a line. A string: \
+              HAProxy's log-format, with its variables, flags and some of its sample fetches. All of it is in \
+              [logging.md](logging.md).",
+        example: "log_format = \"json\"",
+    },
+    Key {
+        name: "capture",
+        scopes: FRONTENDS,
+        kind: "a table",
+        default: "none",
+        haproxy: "capture",
+        doc: "What a line shows of headers and cookies: in the HTTP format between braces, in JSON as members.",
+        example: "capture = { request = [\"user-agent\"], response = [\"content-type\"], cookie = \"SESSION\" }",
+    },
+    Key {
+        name: "capture.request",
+        scopes: FRONTENDS,
+        kind: "a header's name, a table, or an array of up to 32 of these",
+        default: "none",
+        haproxy: "capture request header",
+        doc: "Headers of requests. Of several lines of a name, the last counts.",
+        example: "capture = { request = [{ header = \"user-agent\", len = 128 }, \"host\"] }",
+    },
+    Key {
+        name: "capture.request.header",
+        scopes: FRONTENDS,
+        kind: "a header's name",
+        default: "required",
+        haproxy: "capture request header",
+        doc: "Which header.",
+        example: "capture = { request = { header = \"host\" } }",
+    },
+    Key {
+        name: "capture.request.len",
+        scopes: FRONTENDS,
+        kind: "an integer from 1 to 4096",
+        default: "64",
+        haproxy: "capture request header … len",
+        doc: "The most bytes of it.",
+        example: "capture = { request = { header = \"host\", len = 32 } }",
+    },
+    Key {
+        name: "capture.response",
+        scopes: FRONTENDS,
+        kind: "a header's name, a table, or an array of up to 32 of these",
+        default: "none",
+        haproxy: "capture response header",
+        doc: "Headers of responses, as servers sent them. Of several lines of a name, the last counts.",
+        example: "capture = { response = [\"content-type\"] }",
+    },
+    Key {
+        name: "capture.response.header",
+        scopes: FRONTENDS,
+        kind: "a header's name",
+        default: "required",
+        haproxy: "capture response header",
+        doc: "Which header.",
+        example: "capture = { response = { header = \"server\" } }",
+    },
+    Key {
+        name: "capture.response.len",
+        scopes: FRONTENDS,
+        kind: "an integer from 1 to 4096",
+        default: "64",
+        haproxy: "capture response header … len",
+        doc: "The most bytes of it.",
+        example: "capture = { response = { header = \"server\", len = 16 } }",
+    },
+    Key {
+        name: "capture.cookie",
+        scopes: FRONTENDS,
+        kind: "a cookie's name, or a table",
+        default: "none",
+        haproxy: "capture cookie",
+        doc: "A cookie, in requests and in responses: its name and its value.",
+        example: "capture = { cookie = \"SESSION\" }",
+    },
+    Key {
+        name: "capture.cookie.name",
+        scopes: FRONTENDS,
+        kind: "a cookie's name",
+        default: "required",
+        haproxy: "capture cookie",
+        doc: "The cookie's whole name.",
+        example: "capture = { cookie = { name = \"SESSION\" } }",
+    },
+    Key {
+        name: "capture.cookie.len",
+        scopes: FRONTENDS,
+        kind: "an integer from 1 to 4096",
+        default: "64",
+        haproxy: "capture cookie … len",
+        doc: "The most bytes of name and value.",
+        example: "capture = { cookie = { name = \"SESSION\", len = 32 } }",
+    },
+    Key {
+        name: "log_only",
+        scopes: FRONTENDS,
+        kind: "`all` or `errors`",
+        default: "`all`",
+        haproxy: "option dontlog-normal",
+        doc: "`errors`: no line for exchanges without an error. An error is a status of 500 or more, a retry, a \
+              redispatch, or that somebody other than the server's answer ended the exchange.",
+        example: "log_only = \"errors\"",
+    },
+    Key {
+        name: "log_separate_errors",
+        scopes: FRONTENDS,
+        kind: "true or false",
+        default: "false",
+        haproxy: "option log-separate-errors",
+        doc: "Whether exchanges with an error are logged at `err` rather than `info`.",
+        example: "log_separate_errors = true",
+    },
+    Key {
+        name: "log_sample",
+        scopes: FRONTENDS,
+        kind: "a ratio, as in \"1:100\", or a number above 0 and up to 1, as in 0.01",
+        default: "all of them",
+        haproxy: "log … sample",
+        doc: "How many of the exchanges without an error have a line: each worker logs the first ones of as many as \
+              the ratio says. Those with an error always have one.",
+        example: "log_sample = \"1:100\"",
+    },
+];
