@@ -134,7 +134,7 @@ INTENDED = [
     ),
     Difference(
         "http/2",
-        "HAProxy takes a client that begins with HTTP/2's preface as one that speaks it; lb speaks HTTP/1 only",
+        "both take a client that begins with HTTP/2's preface as one that speaks it; their settings differ, and how they end",
         on("malformed-preface", whole),
     ),
     Difference(

@@ -13,8 +13,11 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::buffer::Buffer;
+use crate::config::model::Http2;
 use crate::exchange::{Exchange, Next};
 use crate::failure::{self, Failure};
+use crate::failure::{self, Failure, Page};
+use crate::h2;
 use crate::http::head;
 use crate::http::parse;
 use crate::log::record::{Record, Tls};
@@ -25,7 +28,7 @@ use crate::stats::tally::Finished;
 use crate::stream::Stream;
 use crate::timer::Timer;
 use crate::tls::TlsSession;
-use crate::worker::{Doorway, FrontendSeat, Worker};
+use crate::worker::{Doorway, FrontendSeat, Tune, Worker};
 
 /// Up to here a head that is not whole is looked at with each byte that comes, so that what can be no
 /// request is found out at once; from here on only when a line has ended.
@@ -68,10 +71,20 @@ pub(crate) struct Came {
 enum Arrival {
     /// Its head is there.
     Head(Came),
+    /// The client speaks HTTP/2.
+    Http2(Http2),
     /// None comes any more: the client has gone, is too slow, or the process ends.
     Silence,
     /// What came is no request.
     Failed(Failure, (Instant, SystemTime)),
+}
+
+/// What was read.
+enum Read {
+    /// A head, which was there at once or had to be waited for.
+    Head { waited: bool },
+    /// What clients of HTTP/2 begin with; it is still in the buffer.
+    Preface,
 }
 
 /// Serves a client until its connection ends.
@@ -83,14 +96,7 @@ pub(crate) async fn serve(
     tls: Option<Arc<TlsSession>>,
 ) {
     let accepted = (Instant::now(), SystemTime::now());
-    let mut client = Client {
-        stream,
-        peer,
-        tls,
-        buffer: Buffer::none(),
-        timer: Timer::default(),
-        scratch: Scratch::none(),
-    };
+    let mut client = Client::new(stream, peer, tls);
     let mut first = true;
     let mut permitted = None;
     loop {
@@ -119,6 +125,12 @@ pub(crate) async fn serve(
                     break;
                 }
             }
+            Arrival::Http2(settings) => {
+                client.scratch.release();
+                drop(generation);
+                // In a box, so that connections of HTTP/1 do not carry the room for it.
+                return Box::pin(h2::serve(worker, doorway, settings, client)).await;
+            }
             Arrival::Silence => return,
             Arrival::Failed(failure, began) => {
                 client.refuse(&worker, frontend, failure, began).await;
@@ -131,6 +143,36 @@ pub(crate) async fn serve(
 }
 
 impl Client {
+    /// A client of whom nothing has been read.
+    pub(crate) fn new(stream: Stream, peer: Option<SocketAddr>, tls: Option<Arc<TlsSession>>) -> Client {
+        let (buffer, timer, scratch) = (Buffer::none(), Timer::default(), Scratch::none());
+        Client { stream, peer, tls, buffer, timer, scratch }
+    }
+
+    /// Takes a request's head that was made of another protocol's; `line` is the request line as the log shows it.
+    ///
+    /// # Errors
+    /// Where it is not acceptable.
+    pub(crate) fn take_head(&mut self, tune: Tune, text: &[u8], line: &[u8]) -> Result<(), Failure> {
+        self.scratch.ensure();
+        let head = head::exclusive(&mut self.scratch.request);
+        head.client_port = self.peer.map_or(0, |peer| peer.port());
+        match parse::request(text, tune.maxhdr, head) {
+            Ok(Some(length)) if length == text.len() && length <= tune.max_head() => {
+                head.log_as(line);
+                Ok(())
+            }
+            Ok(_) | Err(_) => Err(Failure::BadRequest),
+        }
+    }
+
+    /// Ends what is no socket.
+    pub(crate) async fn finish(mut self) {
+        self.scratch.release();
+        // Whether the client still hears of it makes no difference now.
+        let _ = poll_fn(|context| self.stream.split().1.poll_shutdown(context)).await;
+    }
+
     /// Waits for the next request's head. `accepted` is set for the first one on the connection.
     async fn await_request(
         &mut self,
@@ -161,8 +203,13 @@ impl Client {
         if accepted.is_none() {
             self.timer.set(began.0, request_timeout);
         }
-        match self.whole_head(worker).await {
-            Ok(waited) => {
+        let http2 = frontend.shared.config.http2.as_ref().filter(|_| accepted.is_some());
+        match self.whole_head(worker, http2.is_some()).await {
+            Ok(Read::Preface) => match http2 {
+                Some(settings) => Arrival::Http2(settings.clone()),
+                None => Arrival::Failed(Failure::BadRequest, began),
+            },
+            Ok(Read::Head { waited }) => {
                 let (first_byte, first_byte_at) = began;
                 // Nearly always all of it came at once, and the time need not be asked for again.
                 let head = if waited { Instant::now() } else { first_byte };
@@ -206,8 +253,8 @@ impl Client {
         .await
     }
 
-    /// Reads on until the head is whole. Says whether that took more than what was there already.
-    async fn whole_head(&mut self, worker: &Worker) -> Result<bool, Failure> {
+    /// Reads on until the head is whole, or turns out to be the preface of HTTP/2, where that may be.
+    async fn whole_head(&mut self, worker: &Worker, http2: bool) -> Result<Read, Failure> {
         let tune = worker.tune;
         self.scratch.ensure();
         let head = head::exclusive(&mut self.scratch.request);
@@ -227,9 +274,14 @@ impl Client {
                     match parse::request(bytes, tune.maxhdr, head) {
                         Ok(Some(length)) if length <= tune.max_head() => {
                             buffer.gone(length);
-                            return Poll::Ready(Ok(read_on));
+                            return Poll::Ready(Ok(Read::Head { waited: read_on }));
                         }
                         Ok(None) if bytes.len() <= tune.max_head() => {}
+                        // What is no request may be the preface, or become it.
+                        Ok(_) | Err(_) if http2 && bytes.starts_with(h2::PREFACE) => {
+                            return Poll::Ready(Ok(Read::Preface));
+                        }
+                        Ok(_) | Err(_) if http2 && h2::PREFACE.starts_with(bytes) => {}
                         Ok(_) | Err(_) => return Poll::Ready(Err(Failure::BadRequest)),
                     }
                 }
@@ -248,7 +300,7 @@ impl Client {
     }
 
     /// Answers and logs what is no request.
-    async fn refuse(
+    pub(crate) async fn refuse(
         &mut self,
         worker: &Worker,
         frontend: &FrontendSeat,

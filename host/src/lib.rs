@@ -7,6 +7,7 @@ mod connection;
 pub mod discovery;
 mod exchange;
 pub mod failure;
+mod h2;
 pub mod http;
 mod limit;
 mod listener;

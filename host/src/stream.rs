@@ -34,6 +34,11 @@ pub(crate) trait Carrier: Debug {
     /// Sends on what it has taken, and says that nothing more will come.
     fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Ready once the peer has given up what is under way; else the task is woken when it does. A socket cannot say so.
+    fn poll_abandoned(&self, _context: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
     /// The address on this side, where it has one.
     fn local(&self) -> Option<SocketAddr>;
 
@@ -154,6 +159,11 @@ impl Stream {
 }
 
 impl Reader<'_> {
+    /// Whether the peer has given up what is under way, as far as it can be known without reading.
+    pub(crate) fn is_abandoned(&self, context: &mut Context<'_>) -> bool {
+        matches!(self, Reader::Carried(carrier) if carrier.poll_abandoned(context).is_ready())
+    }
+
     /// Whether the system can move bytes out of it by itself.
     pub(crate) fn is_socket(&self) -> bool {
         !matches!(self, Reader::Carried(_))

@@ -7,7 +7,7 @@ use super::layer::Layers;
 use super::limits;
 use super::log_target::LogChoice;
 use super::logging;
-use super::model::{Bind, Frontend, Global, LogTarget, Span};
+use super::model::{Bind, Frontend, Global, Http2, LogTarget, Span};
 use super::read::{Switch, limit};
 use super::section::{Section, Value};
 use super::{address, tls};
@@ -62,6 +62,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         log: log_targets(log, global),
         logging,
         dontlognull: proxy.dontlognull.unwrap_or(false),
+        http2: proxy.h2.map_or_else(|| Some(Http2::default()), Switch::on),
         timeout: timeout.of_client(),
         errorfile,
         limits: limits::read(section),

@@ -9,11 +9,12 @@ use super::model::pages::ErrorFile;
 use super::model::tls::{CertificateFile, Hsts, HttpsRedirect, PemFile};
 use super::model::discovery::{Family, Resolvers};
 use super::model::{
-    Captures, ClientTimeouts, ForwardFor, HttpCheck, LogLine, PolicySpec, Sample, ServerTimeouts,
+    Captures, ClientTimeouts, ForwardFor, Http2, HttpCheck, LogLine, PolicySpec, Sample, ServerTimeouts,
 };
 use super::read::{Switch, boolean, count, duration, interval, limit};
 use super::section::{Complaint, Section, Value};
 use super::{discovery, errorfile, forward_for, http_check, log_format, logging, policy, tls};
+use super::{forward_for, http_check, http2, log_format, logging, policy};
 
 /// Declares a struct of optional fields, each of which is read from the key of the same name.
 macro_rules! layer {
@@ -60,6 +61,7 @@ layer! {
         redispatch: bool = boolean,
         hsts: Switch<Hsts> = tls::hsts,
         redirect_https: Switch<HttpsRedirect> = tls::redirect,
+        h2: Switch<Http2> = http2::read,
     }
 }
 

@@ -13,6 +13,7 @@ mod discovery;
 mod file;
 mod forward_for;
 mod frontend;
+mod http2;
 mod http_check;
 pub mod keys;
 mod layer;

@@ -4,6 +4,7 @@
 mod admin;
 pub mod limits;
 pub mod discovery;
+mod http2;
 mod logging;
 pub mod pages;
 pub mod tls;
@@ -19,6 +20,8 @@ pub use admin::Admin;
 pub use logging::{
     Capture, Captures, Field, Flags, LogFraming, LogLine, LogPeer, LogStream, LogTls, Logging, Piece, Sample,
 };
+pub use http2::Http2;
+pub use logging::{Capture, Captures, Field, Flags, LogLine, Logging, Piece, Sample};
 
 /// Bytes in the text of `lb.toml`, so that what is found wrong later (a policy's setting, say) can still
 /// be pointed at.
@@ -92,6 +95,8 @@ pub struct Frontend {
     pub logging: Logging,
     /// Whether a connection that carried no data goes unlogged.
     pub dontlognull: bool,
+    /// What clients of HTTP/2 may do; `None` where it is not spoken.
+    pub http2: Option<Http2>,
     /// Its timeouts.
     pub timeout: ClientTimeouts,
     /// Pages of the user's own, those of `[defaults]` included.

@@ -302,6 +302,9 @@ impl Exchange<'_> {
                     Poll::Ready(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerClosed))),
                 }
             }
+            if from_client.is_abandoned(context) {
+                return Poll::Ready(Err(Tried::Failed(Failure::ClientAbortsWait)));
+            }
             timer.poll_elapsed(context).map(|_| Err(Tried::Failed(Failure::ServerTimeout)))
         })
         .await
@@ -348,9 +351,8 @@ pub(super) fn verdict(failure: Failure) -> Verdict {
     match failure {
         ConnectRefused | ConnectTimeout | ConnectExhausted => Verdict::Unreachable,
         ServerTimeout | ServerTimeoutData => Verdict::TimedOut,
-        ClientAbortsUpload | ClientAbortsData | ClientTimeoutData | BadRequestBody | BadRequestData => {
-            Verdict::Abandoned
-        }
+        ClientAbortsWait | ClientAbortsUpload | ClientAbortsData | ClientTimeoutData | BadRequestBody
+        | BadRequestData => Verdict::Abandoned,
         _ => Verdict::Broken,
     }
 }

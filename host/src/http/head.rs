@@ -207,6 +207,14 @@ impl RequestHead {
         self.lines.slice(self.request_line)
     }
 
+    /// Has the log show another request line: the one of the protocol that the client spoke.
+    pub fn log_as(&mut self, line: &[u8]) {
+        let bytes = &mut self.lines.bytes;
+        let start = bytes.len();
+        bytes.extend_from_slice(line);
+        self.request_line = Slice::between(start..bytes.len());
+    }
+
     /// The target's path, without scheme, authority and query.
     pub fn path(&self) -> &[u8] {
         let target = self.origin_form();

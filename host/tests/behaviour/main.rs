@@ -20,6 +20,7 @@ mod failures;
 mod feedback;
 mod health;
 mod http;
+mod http2;
 mod limits;
 mod log_daemons;
 mod logs;

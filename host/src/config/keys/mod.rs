@@ -7,6 +7,7 @@ mod admin;
 mod discovery;
 mod global;
 mod limits;
+mod http2;
 mod logging;
 mod pages;
 mod proxy;
@@ -111,6 +112,8 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
         limits::KEYS,
         tls::KEYS,
         discovery::KEYS,
+        logging::KEYS,
+        http2::KEYS,
     ]
     .into_iter()
     .flatten()

@@ -1,0 +1,222 @@
+//! HTTP/2 with clients: each of a connection's streams is one exchange.
+//!
+//! The exchange stays the one way of a request. It finds its client's side to be a byte stream of HTTP/1.1, whose bytes
+//! are made of a stream's frames (`upload.rs`) and become frames again (`download.rs`); `stream.rs` is that stream.
+//! hyper speaks the protocol, and bounds what a client can make this end hold. Nothing here knows of servers.
+
+mod download;
+mod frames;
+mod request;
+mod stream;
+mod upload;
+mod wire;
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::config::model::Http2;
+use crate::connection::{Came, Client};
+use crate::exchange::Exchange;
+use crate::failure::Failure;
+use crate::stream::Stream::Carried;
+use crate::timer::Timer;
+use crate::tls::TlsSession;
+use crate::worker::{Doorway, Worker};
+use frames::{Body, Frames};
+use request::{Head, Translated};
+use stream::Stream;
+use wire::{Local, Wire};
+
+/// With these bytes a client begins that knows that HTTP/2 is spoken here (RFC 9113, section 3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Streams that a client may reset before they are looked at, and streams that may be reset for its errors: past these
+/// the connection ends (CVE-2023-44487, CVE-2025-8671).
+const MAX_RESETS: usize = 32;
+/// How long a client may take to close a connection that it was told is ending.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// What waits to be sent on one stream, in bytes.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// A connection, for its streams.
+struct Connection {
+    worker: Rc<Worker>,
+    doorway: Rc<Doorway>,
+    peer: Option<SocketAddr>,
+    tls: Option<Arc<TlsSession>>,
+    /// Exchanges that have begun and have not been logged.
+    active: Cell<usize>,
+    max_active: usize,
+    /// Told when one of them has ended.
+    room: Notify,
+    /// Whether any has begun.
+    greeted: Cell<bool>,
+    /// Since when none is active.
+    idle_since: Cell<Instant>,
+    /// Wakes the connection's own task.
+    waker: RefCell<Waker>,
+}
+
+/// Counts an exchange for as long as this lives.
+struct Active(Rc<Connection>);
+
+/// Serves a client until its connection ends.
+pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Http2, client: Client) {
+    let connection = Rc::new(Connection {
+        worker,
+        doorway,
+        peer: client.peer,
+        tls: client.tls.clone(),
+        active: Cell::new(0),
+        max_active: settings.max_concurrent_streams as usize,
+        room: Notify::new(),
+        greeted: Cell::new(false),
+        idle_since: Cell::new(Instant::now()),
+        waker: RefCell::new(Waker::noop().clone()),
+    });
+    let header_list = settings.max_header_list_size.unwrap_or(connection.worker.tune.max_head());
+    let shared = connection.clone();
+    let service = service_fn(move |request: Request<Incoming>| answer(shared.clone(), request));
+    let served =
+        builder(&settings, header_list).serve_connection(Wire::new(client.stream, client.buffer), service);
+    let mut served = std::pin::pin!(served);
+    let mut timer = Timer::default();
+    let mut leaving = false;
+    poll_fn(|context| {
+        connection.waker.borrow_mut().clone_from(context.waker());
+        loop {
+            if served.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            let active = connection.active.get() > 0;
+            if !leaving && connection.is_over() {
+                leaving = true;
+                connection.idle_since.set(Instant::now());
+                served.as_mut().graceful_shutdown();
+                continue;
+            }
+            if active {
+                return Poll::Pending;
+            }
+            let patience = if leaving { Some(FAREWELL) } else { connection.patience() };
+            timer.set(connection.idle_since.get(), patience);
+            if timer.poll_elapsed(context).is_pending() {
+                return Poll::Pending;
+            }
+            if std::mem::replace(&mut leaving, true) {
+                return Poll::Ready(());
+            }
+            connection.idle_since.set(Instant::now());
+            served.as_mut().graceful_shutdown();
+        }
+    })
+    .await;
+    // Those whose client has gone still end, and are logged.
+    while connection.active.get() > 0 {
+        connection.room.notified().await;
+    }
+}
+
+fn builder(settings: &Http2, header_list: usize) -> http2::Builder<Local> {
+    let mut builder = http2::Builder::new(Local);
+    builder
+        .auto_date_header(false)
+        .enable_connect_protocol()
+        .max_concurrent_streams(settings.max_concurrent_streams)
+        .initial_stream_window_size(settings.initial_window_size)
+        .initial_connection_window_size(settings.initial_connection_window_size)
+        .max_frame_size(settings.max_frame_size)
+        .max_header_list_size(u32::try_from(header_list).unwrap_or(u32::MAX))
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS);
+    builder
+}
+
+impl Connection {
+    /// Whether it is to end with what it is at: the process ends, or its listener is gone.
+    fn is_over(&self) -> bool {
+        self.worker.is_draining() || self.doorway.frontend().is_none()
+    }
+
+    /// How long the connection may go without a request.
+    fn patience(&self) -> Option<Duration> {
+        let generation = self.worker.generation();
+        let frontend = generation.frontends.get(self.doorway.frontend()?)?;
+        let timeouts = &frontend.shared.config.timeout;
+        let request = timeouts.http_request.or(timeouts.client);
+        if self.greeted.get() { timeouts.http_keep_alive.or(request) } else { request }
+    }
+
+    /// Counts an exchange, once there is room for it: a client that resets streams does not get more of them done at
+    /// once than it may have.
+    async fn enter(self: &Rc<Connection>) -> Active {
+        while self.active.get() >= self.max_active {
+            self.room.notified().await;
+        }
+        self.active.set(self.active.get() + 1);
+        self.greeted.set(true);
+        Active(self.clone())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let connection = &self.0;
+        connection.active.set(connection.active.get().saturating_sub(1));
+        connection.idle_since.set(Instant::now());
+        connection.room.notify_one();
+        connection.waker.borrow().wake_by_ref();
+    }
+}
+
+/// Has a request served by an exchange on a task of its own, and answers as soon as the response's head is there.
+async fn answer(connection: Rc<Connection>, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    let came = (Instant::now(), SystemTime::now());
+    let active = connection.enter().await;
+    let frames = Rc::new(Frames::default());
+    let body = Body::of(frames.clone());
+    let Translated { head, rest, kind } = request::translate(request);
+    let stream = Stream::new(rest, kind, frames.clone(), connection.worker.tune);
+    let client = Client::new(Carried(Box::new(stream)), connection.peer, connection.tls.clone());
+    tokio::task::spawn_local(exchange(active, client, head, came));
+    let head = frames.head().await?;
+    Ok(head.map(|()| body))
+}
+
+/// Runs the exchange, or refuses what is no request.
+async fn exchange(
+    active: Active,
+    mut client: Client,
+    head: Result<Head, Failure>,
+    (first_byte, first_byte_at): (Instant, SystemTime),
+) {
+    let connection = &active.0;
+    let worker = &connection.worker;
+    let generation = worker.generation();
+    let Some(frontend) = connection.doorway.frontend().and_then(|index| generation.frontends.get(index))
+    else {
+        return;
+    };
+    match head.and_then(|head| client.take_head(worker.tune, &head.text, &head.line)) {
+        Ok(()) => {
+            let came = Came { first_byte, first_byte_at, head: first_byte };
+            Exchange::new(worker, &generation, frontend, &mut client, came).run().await;
+        }
+        Err(failure) => client.refuse(worker, frontend, failure, (first_byte, first_byte_at)).await,
+    }
+    client.finish().await;
+}

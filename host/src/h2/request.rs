@@ -1,0 +1,192 @@
+//! A stream's request as HTTP/1.1 has it (RFC 9113, section 8.3), for the one parser that decides what is let in.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use hyper::body::{Body, Incoming};
+use hyper::ext::Protocol;
+use hyper::header;
+use hyper::http::request::Parts;
+use hyper::upgrade::{self, OnUpgrade};
+use hyper::{Method, Request};
+
+use super::upload::Upload;
+use crate::failure::Failure;
+use crate::http::body::Encoding;
+
+/// What a request wants, as far as it decides how the response is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A response with whatever body it has.
+    Plain,
+    /// A response without a body.
+    Head,
+    /// A tunnel (RFC 9113, section 8.5).
+    Connect,
+    /// A WebSocket (RFC 8441).
+    WebSocket,
+}
+
+/// A request's head in HTTP/1.1, and what the log calls it.
+pub(super) struct Head {
+    pub(super) text: Vec<u8>,
+    /// The request line as HAProxy logs it: with the whole URL, and the protocol that the client spoke.
+    pub(super) line: Vec<u8>,
+}
+
+/// What comes from the client behind the head.
+pub(super) enum Rest {
+    /// A body.
+    Body(Upload),
+    /// Bytes of which nothing is known, once the server has agreed.
+    Tunnel(OnUpgrade),
+}
+
+/// A request in HTTP/1.1.
+pub(super) struct Translated {
+    /// Its head; a failure where it has none that can be accepted.
+    pub(super) head: Result<Head, Failure>,
+    pub(super) rest: Rest,
+    pub(super) kind: Kind,
+}
+
+/// Makes HTTP/1.1 of a request.
+pub(super) fn translate(mut request: Request<Incoming>) -> Translated {
+    let protocol = request.extensions_mut().remove::<Protocol>();
+    let kind = match (request.method(), &protocol) {
+        (&Method::CONNECT, Some(_)) => Kind::WebSocket,
+        (&Method::CONNECT, None) => Kind::Connect,
+        (&Method::HEAD, _) => Kind::Head,
+        _ => Kind::Plain,
+    };
+    if matches!(kind, Kind::Connect | Kind::WebSocket) {
+        let tunnel = upgrade::on(&mut request);
+        let (parts, _) = request.into_parts();
+        let known = protocol.as_ref().is_none_or(|protocol| protocol.as_ref() == b"websocket");
+        let head = if known { write(&parts, kind, false) } else { Err(Failure::BadRequest) };
+        return Translated { head, rest: Rest::Tunnel(tunnel), kind };
+    }
+    let (parts, body) = request.into_parts();
+    let chunked = !body.is_end_stream() && !parts.headers.contains_key(header::CONTENT_LENGTH);
+    let encoding = if chunked { Encoding::Chunked } else { Encoding::Plain };
+    Translated { head: write(&parts, kind, chunked), rest: Rest::Body(Upload::new(body, encoding)), kind }
+}
+
+/// Writes a request's head. What may not stand in it is refused by hyper, or by the parser that reads this.
+fn write(parts: &Parts, kind: Kind, chunked: bool) -> Result<Head, Failure> {
+    let authority = authority(parts)?;
+    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    let method = if kind == Kind::WebSocket { "GET" } else { parts.method.as_str() };
+    let target = if kind == Kind::Connect { authority } else { path };
+    let mut text = Vec::with_capacity(512);
+    let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| text.extend_from_slice(piece));
+    put(&[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\nhost: ", authority.as_bytes(), b"\r\n"]);
+    let mut cookies: Vec<u8> = Vec::new();
+    for (name, value) in &parts.headers {
+        match *name {
+            header::HOST => {}
+            // A client may send each cookie in a line of its own (section 8.2.3).
+            header::COOKIE => {
+                cookies.extend_from_slice(if cookies.is_empty() { b"cookie: " } else { b"; " });
+                cookies.extend_from_slice(value.as_bytes());
+            }
+            _ => put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]),
+        }
+    }
+    if !cookies.is_empty() {
+        put(&[&cookies, b"\r\n"]);
+    }
+    if chunked {
+        put(&[b"transfer-encoding: chunked\r\n"]);
+    }
+    if kind == Kind::WebSocket {
+        put(&[b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: ", &nonce(), b"\r\n"]);
+    }
+    put(&[b"\r\n"]);
+    let scheme = parts.uri.scheme_str().unwrap_or_default();
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    let whole =
+        if target == path && path.starts_with('/') { (scheme, separator, authority) } else { ("", "", "") };
+    let line = format!("{} {}{}{}{target} HTTP/2.0", parts.method, whole.0, whole.1, whole.2);
+    Ok(Head { text, line: line.into_bytes() })
+}
+
+/// Whom the request is for. There must be one answer to that.
+fn authority(parts: &Parts) -> Result<&str, Failure> {
+    let named = parts.uri.authority().map(|authority| authority.as_str());
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let host = hosts.next().map(|host| host.to_str().map_err(|_| Failure::BadRequest)).transpose()?;
+    let agree = match (named, host) {
+        (Some(named), Some(host)) => named.eq_ignore_ascii_case(host),
+        _ => true,
+    };
+    match named.or(host) {
+        Some(authority) if agree && hosts.next().is_none() && !authority.contains('@') => Ok(authority),
+        _ => Err(Failure::BadRequest),
+    }
+}
+
+/// Sixteen bytes that nobody has used before, in base 64 (RFC 6455, section 4.1): they prove only that the server has
+/// read this request.
+fn nonce() -> [u8; 24] {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let random = || RandomState::new().hash_one(0_u8).to_be_bytes();
+    let bytes: Vec<u8> = [random(), random()].concat();
+    let mut text = [b'='; 24];
+    for (index, group) in bytes.chunks(3).enumerate() {
+        let bits =
+            group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        for digit in 0..=group.len() {
+            text[index * 4 + digit] = DIGITS[(bits >> (18 - 6 * digit)) as usize & 63];
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(request: hyper::http::request::Builder, kind: Kind) -> Result<Head, Failure> {
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        write(&parts, kind, false)
+    }
+
+    fn text(head: Head) -> (String, String) {
+        (String::from_utf8(head.text).unwrap(), String::from_utf8(head.line).unwrap())
+    }
+
+    #[test]
+    fn cookies_are_joined_and_the_authority_becomes_the_host() {
+        let request = Request::get("http://a.test:81/x?y")
+            .header("host", "A.test:81")
+            .header("cookie", "a=1")
+            .header("x", "2")
+            .header("cookie", "b=3");
+        let (text, line) = text(written(request, Kind::Plain).unwrap());
+        assert_eq!(text, "GET /x?y HTTP/1.1\r\nhost: a.test:81\r\nx: 2\r\ncookie: a=1; b=3\r\n\r\n");
+        assert_eq!(line, "GET http://a.test:81/x?y HTTP/2.0");
+    }
+
+    #[test]
+    fn a_request_for_nobody_or_for_two_is_refused() {
+        for request in [
+            Request::get("/x"),
+            Request::get("http://a.test/x").header("host", "b.test"),
+            Request::get("http://a.test/x").header("host", "a.test").header("host", "a.test"),
+            Request::get("http://u@a.test/x"),
+        ] {
+            assert_eq!(written(request, Kind::Plain).err(), Some(Failure::BadRequest));
+        }
+    }
+
+    #[test]
+    fn an_extended_connect_becomes_an_upgrade() {
+        let request = Request::connect("https://a.test/chat").header("sec-websocket-version", "13");
+        let (text, line) = text(written(request, Kind::WebSocket).unwrap());
+        let key = text.split_once("sec-websocket-key: ").unwrap().1.trim_end();
+        assert!(text.starts_with("GET /chat HTTP/1.1\r\nhost: a.test\r\nsec-websocket-version: 13\r\n"));
+        assert!(key.len() == 24 && key.ends_with("==") && !key[..22].contains('='), "{key}");
+        assert_eq!(line, "CONNECT https://a.test/chat HTTP/2.0");
+    }
+}

@@ -1,0 +1,375 @@
+//! HTTP/2 in clear text: what clients get over one connection, and what hostile ones do not.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Frame;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::kit::{Answer, Gate, Message, Next, PATIENCE, Proxy, Signal, Wire, client, origin, proxy, until};
+
+/// What came: status, headers, body, trailers.
+type Answered = (StatusCode, HeaderMap, Bytes, Option<HeaderMap>);
+type Body = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>;
+
+/// A connection, and the runtime that it lives on.
+struct Http2 {
+    runtime: tokio::runtime::Runtime,
+    sender: SendRequest<Body>,
+    authority: String,
+}
+
+fn http2(proxy: &Proxy) -> Http2 {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let sender = runtime.block_on(async {
+        let socket = tokio::net::TcpStream::connect(proxy.address()).await.unwrap();
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    });
+    Http2 { runtime, sender, authority: proxy.address().to_owned() }
+}
+
+impl Http2 {
+    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+        Request::builder().method(method).uri(format!("http://{}{path}", self.authority))
+    }
+
+    /// Sends a request; its response is to be waited for.
+    fn send(
+        &mut self,
+        request: Request<Body>,
+    ) -> tokio::task::JoinHandle<hyper::Result<Response<hyper::body::Incoming>>> {
+        self.runtime.spawn(self.sender.send_request(request))
+    }
+
+    /// The status, headers, body and trailers of a response.
+    fn response(&mut self, request: Request<Body>) -> hyper::Result<Answered> {
+        let sent = self.send(request);
+        self.runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, async {
+                let (head, body) = sent.await.unwrap()?.into_parts();
+                let body = body.collect().await?;
+                let trailers = body.trailers().cloned();
+                Ok((head.status, head.headers, body.to_bytes(), trailers))
+            })
+            .await
+            .expect("an answer in time")
+        })
+    }
+
+    fn get(&mut self, path: &str) -> Answered {
+        let request = self.request(Method::GET, path).body(empty()).unwrap();
+        self.response(request).expect("a response")
+    }
+}
+
+fn empty() -> Body {
+    Empty::new().boxed()
+}
+
+fn url(proxy: &Proxy, path: &str) -> String {
+    format!("http://{}{path}", proxy.address())
+}
+
+#[test]
+fn one_connection_carries_requests_at_the_same_time_and_each_is_an_exchange() {
+    let gate = Gate::default();
+    let a = origin("a").held("/slow", &gate).start();
+    let proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    let slow = client.request(Method::GET, "/slow").body(empty()).unwrap();
+    let slow = client.send(slow);
+    a.wait_for_requests(1);
+    let fast = client
+        .request(Method::GET, "/fast?x")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .body(empty())
+        .unwrap();
+    let (status, headers, body, trailers) = client.response(fast).unwrap();
+    assert_eq!((status, &body[..], trailers), (StatusCode::OK, &b"a"[..], None));
+    assert_eq!(headers.get("content-length").unwrap(), "1");
+    let seen = &a.requests()[1];
+    assert_eq!((seen.target(), seen.header("host")), ("/fast?x", Some(proxy.address())));
+    assert_eq!(seen.all("cookie"), ["a=1; b=2"]);
+    gate.open();
+    let slow = client.runtime.block_on(slow).unwrap().unwrap();
+    assert_eq!(slow.status(), 200);
+    let line = proxy.exchange(&url(&proxy, "/fast?x"));
+    assert_eq!((line.status, line.state.as_str()), (200, "----"));
+    assert!(line.request.ends_with(" HTTP/2.0"), "{}", line.request);
+}
+
+#[test]
+fn bodies_and_trailers_pass_both_ways() {
+    let chunked = |request: &mut Message, wire: &mut Wire| {
+        wire.request_body(request)?;
+        wire.write(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\nconnection: x-hop\r\n",
+        )?;
+        wire.write("x-hop: 1\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 7\r\n\r\n")?;
+        Ok(Next::Keep)
+    };
+    let a = origin("a").script("/trailers", chunked).start();
+    let proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    let trailers = HeaderMap::from_iter([("x-up".parse().unwrap(), "5".parse().unwrap())]);
+    let body = Pieces(VecDeque::from([
+        Frame::data(Bytes::from_static(b"hello ")),
+        Frame::data(Bytes::from_static(b"there")),
+        Frame::trailers(trailers),
+    ]))
+    .boxed();
+    let request = client.request(Method::POST, "/trailers").header("te", "trailers").body(body).unwrap();
+    let (status, headers, body, trailers) = client.response(request).unwrap();
+    assert_eq!((status, &body[..]), (StatusCode::OK, &b"abc"[..]));
+    assert_eq!(trailers.expect("trailers").get("x-sum").unwrap(), "7");
+    assert!(["connection", "transfer-encoding", "x-hop"].iter().all(|name| !headers.contains_key(*name)));
+    let seen = a.requests().remove(0);
+    assert_eq!((seen.text().as_str(), seen.header("te")), ("hello there", Some("trailers")));
+}
+
+/// Frames that are there already, as a body.
+struct Pieces(VecDeque<Frame<Bytes>>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.pop_front().map(Ok))
+    }
+}
+
+#[test]
+fn a_large_body_passes_both_ways_at_the_pace_of_who_reads_it() {
+    let echo = |request: &mut Message, wire: &mut Wire| {
+        wire.request_body(request)?;
+        let body = request.text().into_bytes();
+        wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()))?;
+        wire.write(body)?;
+        Ok(Next::Keep)
+    };
+    let a = origin("a").script("/echo", echo).start();
+    let proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    let sent: Bytes = (0..1 << 20).map(|at| b'a' + (at % 23) as u8).collect::<Vec<_>>().into();
+    for named in [true, false] {
+        let mut request = client.request(Method::PUT, "/echo");
+        let body = if named {
+            request = request.header("content-length", sent.len());
+            Full::new(sent.clone()).boxed()
+        } else {
+            Pieces(sent.chunks(100_000).map(|piece| Frame::data(Bytes::copy_from_slice(piece))).collect())
+                .boxed()
+        };
+        let (status, _, body, _) = client.response(request.body(body).unwrap()).unwrap();
+        assert_eq!(status, 200);
+        assert!(body == sent, "what came back differs");
+    }
+}
+
+#[test]
+fn responses_without_a_body_have_none() {
+    let a = origin("a").route("/none", Answer::bytes("HTTP/1.1 204 No Content\r\n\r\n")).start();
+    let proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    let (status, headers, body, _) = client.get("/none");
+    assert_eq!((status.as_u16(), headers.get("content-length"), body.len()), (204, None, 0));
+    let head = client.request(Method::HEAD, "/").body(empty()).unwrap();
+    let (status, headers, body, _) = client.response(head).unwrap();
+    assert_eq!((status.as_u16(), body.len()), (200, 0));
+    assert_eq!(headers.get("content-length").unwrap(), "1");
+}
+
+#[test]
+fn a_failure_gets_its_page_and_the_connection_stays() {
+    let a = origin("a").route("/broken", Answer::bytes("what?\r\n\r\n")).start();
+    let proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    let (status, _, body, _) = client.get("/broken");
+    assert_eq!(status, 502);
+    assert!(body.starts_with(b"<html>"));
+    assert_eq!(proxy.exchange(&url(&proxy, "/broken")).state, "PH--");
+    assert_eq!(client.get("/").0, 200);
+}
+
+#[test]
+fn a_response_that_breaks_off_resets_its_stream_alone() {
+    let a =
+        origin("a").route("/cut", Answer::bytes("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")).start();
+    let proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    let request = client.request(Method::GET, "/cut").body(empty()).unwrap();
+    assert!(client.response(request).is_err());
+    assert_eq!(proxy.exchange(&url(&proxy, "/cut")).state, "SD--");
+    assert_eq!(client.get("/").0, 200);
+}
+
+#[test]
+fn a_request_that_its_client_resets_is_given_up() {
+    let a = origin("a").silent("/slow").start();
+    let proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    let request = client.request(Method::GET, "/slow").body(empty()).unwrap();
+    let sent = client.send(request);
+    a.wait_for_requests(1);
+    sent.abort();
+    assert_eq!(proxy.exchange(&url(&proxy, "/slow")).state, "CH--");
+    assert_eq!(client.get("/").0, 200);
+}
+
+#[test]
+fn a_host_beside_another_authority_is_refused() {
+    let a = origin("a").start();
+    let proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    let request = client.request(Method::GET, "/").header("host", "other.test").body(empty()).unwrap();
+    assert_eq!(client.response(request).unwrap().0, 400);
+    assert_eq!(proxy.exchange("<BADREQ>").state, "PR--");
+    assert_eq!(a.requests().len(), 0);
+}
+
+#[test]
+fn a_websocket_comes_by_an_extended_connect() {
+    let echo = |_: &mut Message, wire: &mut Wire| {
+        // The first word comes together with the head.
+        wire.write(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nwelcome",
+        )?;
+        loop {
+            let byte = wire.exactly(1)?;
+            wire.write(byte)?;
+        }
+    };
+    let a = origin("a").script("/chat", echo).start();
+    let proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    // The setting that allows it has come once anything has.
+    assert_eq!(client.get("/").0, 200);
+    let mut request = client.request(Method::CONNECT, "/chat").body(empty()).unwrap();
+    request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
+    let sent = client.send(request);
+    client.runtime.block_on(async {
+        let mut response = sent.await.unwrap().unwrap();
+        assert_eq!(response.status(), 200);
+        let mut socket = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+        for word in ["welcome", "hello", "there"] {
+            if word != "welcome" {
+                socket.write_all(word.as_bytes()).await.unwrap();
+            }
+            let mut came = vec![0; word.len()];
+            socket.read_exact(&mut came).await.unwrap();
+            assert_eq!(came, word.as_bytes());
+        }
+    });
+    let seen = &a.requests()[1];
+    assert_eq!((seen.method(), seen.header("upgrade")), ("GET", Some("websocket")));
+    assert_eq!(seen.header("sec-websocket-key").map(str::len), Some(24));
+}
+
+#[test]
+fn a_drain_lets_streams_end_and_takes_no_more() {
+    let gate = Gate::default();
+    let a = origin("a").held("/slow", &gate).start();
+    let mut proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    let slow = client.request(Method::GET, "/slow").body(empty()).unwrap();
+    let slow = client.send(slow);
+    a.wait_for_requests(1);
+    proxy.process.signal(Signal::Terminate);
+    proxy.log.wait("draining");
+    gate.open();
+    let slow = client.runtime.block_on(slow).unwrap().unwrap();
+    assert_eq!(slow.status(), 200);
+    assert_eq!(proxy.process.wait().code(), Some(0));
+    assert_eq!(proxy.exchange(&url(&proxy, "/slow")).state, "----");
+}
+
+#[test]
+fn where_it_is_switched_off_the_preface_is_no_request() {
+    let a = origin("a").start();
+    let proxy = proxy().server(&a).frontend("h2 = false").start();
+    let mut client = client(proxy.address());
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert_eq!(client.response().status(), 400);
+}
+
+/// A frame: its type, flags and stream, then what is in it.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// GET of `/` from `a`, by static table entries and one literal.
+const GET: &[u8] = b"\x82\x86\x84\x41\x01a";
+
+/// Sends frames until the proxy ends the connection; panics where it has not after so many rounds.
+fn flood(proxy: &Proxy, rounds: usize, mut frames: impl FnMut(u32) -> Vec<u8>) {
+    let mut socket = TcpStream::connect(proxy.address()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(PREFACE).unwrap();
+    let refused = (0..rounds).any(|round| socket.write_all(&frames(u32::try_from(round).unwrap())).is_err());
+    let mut answer = Vec::new();
+    let ended = socket.read_to_end(&mut answer);
+    // A reset, or an end: the read does not run into its time.
+    let in_time =
+        ended.as_ref().err().is_none_or(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
+    assert!(in_time, "refused {refused}, then {ended:?}");
+}
+
+#[test]
+fn floods_end_their_connection_and_others_go_on() {
+    let b = origin("b").start();
+    let proxy = proxy().server(&b).start();
+    // Streams that are opened and reset at once.
+    flood(&proxy, 2_000, |round| {
+        let stream = 2 * round + 1;
+        [frame(1, 5, stream, GET), frame(3, 0, stream, &8_u32.to_be_bytes())].concat()
+    });
+    // A head that never ends.
+    flood(&proxy, 20_000, |round| match round {
+        0 => frame(1, 1, 1, GET),
+        _ => frame(9, 0, 1, &[&b"\x00\x01x\x7f\x81\x01"[..], &[b'y'; 256]].concat()),
+    });
+    // What is no frame of this protocol: data on a stream that was never opened.
+    flood(&proxy, 1, |_| frame(0, 0, 1, b"x"));
+    assert_eq!(client(proxy.address()).get("/").text(), "b");
+    assert_eq!(http2(&proxy).get("/").0, 200);
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let a = origin("a").start();
+    let proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    let value = "x".repeat(14_000);
+    let request = client.request(Method::GET, "/").header("x-a", &value).header("x-b", &value);
+    let refused = client.response(request.body(empty()).unwrap());
+    assert!(refused.is_err() || refused.is_ok_and(|(status, ..)| status == 431 || status == 400));
+    assert_eq!(a.requests().len(), 0);
+    assert_eq!(http2(&proxy).get("/").0, 200);
+}
+
+#[test]
+fn a_connection_without_requests_is_ended() {
+    let a = origin("a").start();
+    let proxy = proxy().server(&a).timeout("http_keep_alive", "50ms").start();
+    let mut client = http2(&proxy);
+    assert_eq!(client.get("/").0, 200);
+    until("the connection is told to end", || client.sender.is_closed().then_some(()));
+}
