@@ -16,7 +16,6 @@ use crate::buffer::Buffer;
 use crate::config::model::Http2;
 use crate::exchange::{Exchange, Next};
 use crate::failure::{self, Failure};
-use crate::failure::{self, Failure, Page};
 use crate::h2;
 use crate::http::head;
 use crate::http::parse;

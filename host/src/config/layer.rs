@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
+use super::model::discovery::{Family, Resolvers};
 use super::model::pages::ErrorFile;
 use super::model::tls::{CertificateFile, Hsts, HttpsRedirect, PemFile};
-use super::model::discovery::{Family, Resolvers};
 use super::model::{
     Captures, ClientTimeouts, ForwardFor, Http2, HttpCheck, LogLine, PolicySpec, Sample, ServerTimeouts,
 };
 use super::read::{Switch, boolean, count, duration, interval, limit};
 use super::section::{Complaint, Section, Value};
-use super::{discovery, errorfile, forward_for, http_check, log_format, logging, policy, tls};
-use super::{forward_for, http_check, http2, log_format, logging, policy};
+use super::{discovery, errorfile, forward_for, http_check, http2, log_format, logging, policy, tls};
 
 /// Declares a struct of optional fields, each of which is read from the key of the same name.
 macro_rules! layer {

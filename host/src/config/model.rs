@@ -2,9 +2,9 @@
 //! replaced by an index. Behind this module nothing is looked up by name.
 
 mod admin;
-pub mod limits;
 pub mod discovery;
 mod http2;
+pub mod limits;
 mod logging;
 pub mod pages;
 pub mod tls;
@@ -17,11 +17,10 @@ use std::time::Duration;
 
 use crate::rules::{Access, ListFile, RuleSet};
 pub use admin::Admin;
+pub use http2::Http2;
 pub use logging::{
     Capture, Captures, Field, Flags, LogFraming, LogLine, LogPeer, LogStream, LogTls, Logging, Piece, Sample,
 };
-pub use http2::Http2;
-pub use logging::{Capture, Captures, Field, Flags, LogLine, Logging, Piece, Sample};
 
 /// Bytes in the text of `lb.toml`, so that what is found wrong later (a policy's setting, say) can still
 /// be pointed at.

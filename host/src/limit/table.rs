@@ -46,7 +46,7 @@ impl Table {
     /// any. It may be asked several times, and the last time counts.
     pub(super) fn apply<T>(&self, key: u64, decide: impl Fn(u64) -> (T, Option<u64>)) -> T {
         let key = if key == FREE { 1 } else { key };
-        let index = (u128::from(key) * self.groups.len() as u128 >> 64) as usize;
+        let index = ((u128::from(key) * self.groups.len() as u128) >> 64) as usize;
         let group = &self.groups[index];
         loop {
             if let Some(decided) = group.change(key, &decide) {

@@ -85,8 +85,8 @@ fn name(server: &Server, tls: &ServerTls) -> Result<ServerName<'static>, Unusabl
         (Some(sni), _) => sni.clone(),
         (None, ServerAddress::Ip(address)) => return Ok(ServerName::from(address.ip())),
         (None, ServerAddress::Name(name, _)) => name.clone(),
-        (None, ServerAddress::Unix(_)) if !tls.verify => "localhost".to_owned(),
-        (None, ServerAddress::Unix(_)) => {
+        (None, ServerAddress::Unix(_) | ServerAddress::Slot(_)) if !tls.verify => "localhost".to_owned(),
+        (None, ServerAddress::Unix(_) | ServerAddress::Slot(_)) => {
             let message = "there is no name to verify this server's certificate by";
             return Err(Unusable::new(message, "say `sni = \"…\"`"));
         }

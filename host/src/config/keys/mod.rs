@@ -6,8 +6,8 @@
 mod admin;
 mod discovery;
 mod global;
-mod limits;
 mod http2;
+mod limits;
 mod logging;
 mod pages;
 mod proxy;
