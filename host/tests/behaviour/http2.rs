@@ -28,11 +28,11 @@ struct Http2 {
 }
 
 fn http2(proxy: &Proxy) -> Http2 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("nothing fails here");
     let sender = runtime.block_on(async {
-        let socket = tokio::net::TcpStream::connect(proxy.address()).await.unwrap();
+        let socket = tokio::net::TcpStream::connect(proxy.address()).await.expect("nothing fails here");
         let (sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
+            http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.expect("nothing fails here");
         tokio::spawn(connection);
         sender
     });
@@ -57,7 +57,7 @@ impl Http2 {
         let sent = self.send(request);
         self.runtime.block_on(async {
             tokio::time::timeout(PATIENCE, async {
-                let (head, body) = sent.await.unwrap()?.into_parts();
+                let (head, body) = sent.await.expect("nothing fails here")?.into_parts();
                 let body = body.collect().await?;
                 let trailers = body.trailers().cloned();
                 Ok((head.status, head.headers, body.to_bytes(), trailers))
@@ -68,7 +68,7 @@ impl Http2 {
     }
 
     fn get(&mut self, path: &str) -> Answered {
-        let request = self.request(Method::GET, path).body(empty()).unwrap();
+        let request = self.request(Method::GET, path).body(empty()).expect("nothing fails here");
         self.response(request).expect("a response")
     }
 }
@@ -87,7 +87,7 @@ fn one_connection_carries_requests_at_the_same_time_and_each_is_an_exchange() {
     let a = origin("a").held("/slow", &gate).start();
     let proxy = proxy().server(&a).start();
     let mut client = http2(&proxy);
-    let slow = client.request(Method::GET, "/slow").body(empty()).unwrap();
+    let slow = client.request(Method::GET, "/slow").body(empty()).expect("nothing fails here");
     let slow = client.send(slow);
     a.wait_for_requests(1);
     let fast = client
@@ -95,15 +95,15 @@ fn one_connection_carries_requests_at_the_same_time_and_each_is_an_exchange() {
         .header("cookie", "a=1")
         .header("cookie", "b=2")
         .body(empty())
-        .unwrap();
-    let (status, headers, body, trailers) = client.response(fast).unwrap();
+        .expect("nothing fails here");
+    let (status, headers, body, trailers) = client.response(fast).expect("nothing fails here");
     assert_eq!((status, &body[..], trailers), (StatusCode::OK, &b"a"[..], None));
-    assert_eq!(headers.get("content-length").unwrap(), "1");
+    assert_eq!(headers.get("content-length").expect("nothing fails here"), "1");
     let seen = &a.requests()[1];
     assert_eq!((seen.target(), seen.header("host")), ("/fast?x", Some(proxy.address())));
     assert_eq!(seen.all("cookie"), ["a=1; b=2"]);
     gate.open();
-    let slow = client.runtime.block_on(slow).unwrap().unwrap();
+    let slow = client.runtime.block_on(slow).expect("nothing fails here").unwrap();
     assert_eq!(slow.status(), 200);
     let line = proxy.exchange(&url(&proxy, "/fast?x"));
     assert_eq!((line.status, line.state.as_str()), (200, "----"));
@@ -123,17 +123,17 @@ fn bodies_and_trailers_pass_both_ways() {
     let a = origin("a").script("/trailers", chunked).start();
     let proxy = proxy().server(&a).start();
     let mut client = http2(&proxy);
-    let trailers = HeaderMap::from_iter([("x-up".parse().unwrap(), "5".parse().unwrap())]);
+    let trailers = HeaderMap::from_iter([("x-up".parse().expect("nothing fails here"), "5".parse().unwrap())]);
     let body = Pieces(VecDeque::from([
         Frame::data(Bytes::from_static(b"hello ")),
         Frame::data(Bytes::from_static(b"there")),
         Frame::trailers(trailers),
     ]))
     .boxed();
-    let request = client.request(Method::POST, "/trailers").header("te", "trailers").body(body).unwrap();
-    let (status, headers, body, trailers) = client.response(request).unwrap();
+    let request = client.request(Method::POST, "/trailers").header("te", "trailers").body(body).expect("nothing fails here");
+    let (status, headers, body, trailers) = client.response(request).expect("nothing fails here");
     assert_eq!((status, &body[..]), (StatusCode::OK, &b"abc"[..]));
-    assert_eq!(trailers.expect("trailers").get("x-sum").unwrap(), "7");
+    assert_eq!(trailers.expect("trailers").get("x-sum").expect("nothing fails here"), "7");
     assert!(["connection", "transfer-encoding", "x-hop"].iter().all(|name| !headers.contains_key(*name)));
     let seen = a.requests().remove(0);
     assert_eq!((seen.text().as_str(), seen.header("te")), ("hello there", Some("trailers")));
@@ -176,7 +176,7 @@ fn a_large_body_passes_both_ways_at_the_pace_of_who_reads_it() {
             Pieces(sent.chunks(100_000).map(|piece| Frame::data(Bytes::copy_from_slice(piece))).collect())
                 .boxed()
         };
-        let (status, _, body, _) = client.response(request.body(body).unwrap()).unwrap();
+        let (status, _, body, _) = client.response(request.body(body).expect("nothing fails here")).unwrap();
         assert_eq!(status, 200);
         assert!(body == sent, "what came back differs");
     }
@@ -189,10 +189,10 @@ fn responses_without_a_body_have_none() {
     let mut client = http2(&proxy);
     let (status, headers, body, _) = client.get("/none");
     assert_eq!((status.as_u16(), headers.get("content-length"), body.len()), (204, None, 0));
-    let head = client.request(Method::HEAD, "/").body(empty()).unwrap();
-    let (status, headers, body, _) = client.response(head).unwrap();
+    let head = client.request(Method::HEAD, "/").body(empty()).expect("nothing fails here");
+    let (status, headers, body, _) = client.response(head).expect("nothing fails here");
     assert_eq!((status.as_u16(), body.len()), (200, 0));
-    assert_eq!(headers.get("content-length").unwrap(), "1");
+    assert_eq!(headers.get("content-length").expect("nothing fails here"), "1");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_response_that_breaks_off_resets_its_stream_alone() {
         origin("a").route("/cut", Answer::bytes("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")).start();
     let proxy = proxy().server(&a).start();
     let mut client = http2(&proxy);
-    let request = client.request(Method::GET, "/cut").body(empty()).unwrap();
+    let request = client.request(Method::GET, "/cut").body(empty()).expect("nothing fails here");
     assert!(client.response(request).is_err());
     assert_eq!(proxy.exchange(&url(&proxy, "/cut")).state, "SD--");
     assert_eq!(client.get("/").0, 200);
@@ -224,7 +224,7 @@ fn a_request_that_its_client_resets_is_given_up() {
     let a = origin("a").silent("/slow").start();
     let proxy = proxy().server(&a).start();
     let mut client = http2(&proxy);
-    let request = client.request(Method::GET, "/slow").body(empty()).unwrap();
+    let request = client.request(Method::GET, "/slow").body(empty()).expect("nothing fails here");
     let sent = client.send(request);
     a.wait_for_requests(1);
     sent.abort();
@@ -237,8 +237,8 @@ fn a_host_beside_another_authority_is_refused() {
     let a = origin("a").start();
     let proxy = proxy().server(&a).start();
     let mut client = http2(&proxy);
-    let request = client.request(Method::GET, "/").header("host", "other.test").body(empty()).unwrap();
-    assert_eq!(client.response(request).unwrap().0, 400);
+    let request = client.request(Method::GET, "/").header("host", "other.test").body(empty()).expect("nothing fails here");
+    assert_eq!(client.response(request).expect("nothing fails here").0, 400);
     assert_eq!(proxy.exchange("<BADREQ>").state, "PR--");
     assert_eq!(a.requests().len(), 0);
 }
@@ -260,19 +260,19 @@ fn a_websocket_comes_by_an_extended_connect() {
     let mut client = http2(&proxy);
     // The setting that allows it has come once anything has.
     assert_eq!(client.get("/").0, 200);
-    let mut request = client.request(Method::CONNECT, "/chat").body(empty()).unwrap();
+    let mut request = client.request(Method::CONNECT, "/chat").body(empty()).expect("nothing fails here");
     request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
     let sent = client.send(request);
     client.runtime.block_on(async {
-        let mut response = sent.await.unwrap().unwrap();
+        let mut response = sent.await.expect("nothing fails here").unwrap();
         assert_eq!(response.status(), 200);
-        let mut socket = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+        let mut socket = TokioIo::new(hyper::upgrade::on(&mut response).await.expect("nothing fails here"));
         for word in ["welcome", "hello", "there"] {
             if word != "welcome" {
-                socket.write_all(word.as_bytes()).await.unwrap();
+                socket.write_all(word.as_bytes()).await.expect("nothing fails here");
             }
             let mut came = vec![0; word.len()];
-            socket.read_exact(&mut came).await.unwrap();
+            socket.read_exact(&mut came).await.expect("nothing fails here");
             assert_eq!(came, word.as_bytes());
         }
     });
@@ -287,13 +287,13 @@ fn a_drain_lets_streams_end_and_takes_no_more() {
     let a = origin("a").held("/slow", &gate).start();
     let mut proxy = proxy().server(&a).start();
     let mut client = http2(&proxy);
-    let slow = client.request(Method::GET, "/slow").body(empty()).unwrap();
+    let slow = client.request(Method::GET, "/slow").body(empty()).expect("nothing fails here");
     let slow = client.send(slow);
     a.wait_for_requests(1);
     proxy.process.signal(Signal::Terminate);
     proxy.log.wait("draining");
     gate.open();
-    let slow = client.runtime.block_on(slow).unwrap().unwrap();
+    let slow = client.runtime.block_on(slow).expect("nothing fails here").unwrap();
     assert_eq!(slow.status(), 200);
     assert_eq!(proxy.process.wait().code(), Some(0));
     assert_eq!(proxy.exchange(&url(&proxy, "/slow")).state, "----");
@@ -310,7 +310,7 @@ fn where_it_is_switched_off_the_preface_is_no_request() {
 
 /// A frame: its type, flags and stream, then what is in it.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let length = u32::try_from(payload.len()).expect("nothing fails here").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
@@ -320,10 +320,10 @@ const GET: &[u8] = b"\x82\x86\x84\x41\x01a";
 
 /// Sends frames until the proxy ends the connection; panics where it has not after so many rounds.
 fn flood(proxy: &Proxy, rounds: usize, mut frames: impl FnMut(u32) -> Vec<u8>) {
-    let mut socket = TcpStream::connect(proxy.address()).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.write_all(PREFACE).unwrap();
-    let refused = (0..rounds).any(|round| socket.write_all(&frames(u32::try_from(round).unwrap())).is_err());
+    let mut socket = TcpStream::connect(proxy.address()).expect("nothing fails here");
+    socket.set_read_timeout(Some(PATIENCE)).expect("nothing fails here");
+    socket.write_all(PREFACE).expect("nothing fails here");
+    let refused = (0..rounds).any(|round| socket.write_all(&frames(u32::try_from(round).expect("nothing fails here"))).is_err());
     let mut answer = Vec::new();
     let ended = socket.read_to_end(&mut answer);
     // A reset, or an end: the read does not run into its time.
@@ -359,7 +359,7 @@ fn a_head_that_is_too_large_is_refused() {
     let mut client = http2(&proxy);
     let value = "x".repeat(14_000);
     let request = client.request(Method::GET, "/").header("x-a", &value).header("x-b", &value);
-    let refused = client.response(request.body(empty()).unwrap());
+    let refused = client.response(request.body(empty()).expect("nothing fails here"));
     assert!(refused.is_err() || refused.is_ok_and(|(status, ..)| status == 431 || status == 400));
     assert_eq!(a.requests().len(), 0);
     assert_eq!(http2(&proxy).get("/").0, 200);
