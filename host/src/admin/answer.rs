@@ -1,41 +1,88 @@
 //! What the admin listener answers. It only reads: whatever is asked for, nothing changes.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::page::PAGE;
+use super::view::Status;
 use crate::stats::Source;
 use crate::stats::exposition::{self, Format};
 
 /// An answer, whole.
 pub(super) type Answer = Response<Full<Bytes>>;
 
+/// For how long `/status.json` stays as it is, so that many who look cost no more than one.
+const STATUS_KEPT: Duration = Duration::from_millis(500);
+
+/// What answers are made of.
+pub(super) struct Desk {
+    source: Rc<Source>,
+    /// `/status.json` as it was made last, and when.
+    status: RefCell<Option<(Instant, Bytes)>>,
+}
+
+impl Desk {
+    pub(super) fn new(source: Rc<Source>) -> Desk {
+        Desk { source, status: RefCell::default() }
+    }
+}
+
 /// The answer to a request that came to `address`.
-pub(super) fn to(request: &Request<Incoming>, address: SocketAddr, source: &Source) -> Answer {
+pub(super) fn to(request: &Request<Incoming>, address: SocketAddr, desk: &Desk) -> Answer {
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if address.ip().is_loopback() && !is_own_host(header(HOST), request.uri().host()) {
         let why = "On this machine's own address, `Host` must be an IP address or `localhost`.\n";
         return plain(StatusCode::MISDIRECTED_REQUEST, why);
     }
-    let page: fn(&Source, Option<&str>) -> Answer = match request.uri().path() {
+    let page: fn(&Desk, Option<&str>) -> Answer = match request.uri().path() {
+        "/" => page,
+        "/status.json" => status,
         "/metrics" => metrics,
-        _ => return plain(StatusCode::NOT_FOUND, "There is no such page. `/metrics` is one.\n"),
+        _ => {
+            let those = "There is no such page. Those that are: `/`, `/status.json`, `/metrics`.\n";
+            return plain(StatusCode::NOT_FOUND, those);
+        }
     };
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "This can only be read.\n");
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
-    page(source, header(ACCEPT))
+    page(desk, header(ACCEPT))
 }
 
-fn metrics(source: &Source, accept: Option<&str>) -> Answer {
+fn page(_: &Desk, _: Option<&str>) -> Answer {
+    let mut answer = answer(StatusCode::OK, "text/html; charset=utf-8", PAGE.html.as_str());
+    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, PAGE.policy.clone());
+    answer
+}
+
+fn status(desk: &Desk, _: Option<&str>) -> Answer {
+    let mut kept = desk.status.borrow_mut();
+    let text = match &*kept {
+        Some((made, text)) if made.elapsed() < STATUS_KEPT => text.clone(),
+        _ => match serde_json::to_vec(&Status::of(&desk.source.snapshot())) {
+            Ok(text) => kept.insert((Instant::now(), text.into())).1.clone(),
+            Err(_) => return plain(StatusCode::INTERNAL_SERVER_ERROR, "The figures could not be written.\n"),
+        },
+    };
+    answer(StatusCode::OK, "application/json", text)
+}
+
+fn metrics(desk: &Desk, accept: Option<&str>) -> Answer {
     let format = accept.map_or(Format::Classic, Format::accepted);
-    match exposition::text(source.snapshot(), format) {
+    match exposition::text(desk.source.snapshot(), format) {
         Ok(text) => answer(StatusCode::OK, format.content_type(), text),
         Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "The metrics could not be written.\n"),
     }
@@ -62,6 +109,8 @@ fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }
 

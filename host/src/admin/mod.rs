@@ -5,6 +5,8 @@
 //! a client may take.
 
 mod answer;
+mod page;
+mod view;
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
@@ -87,14 +89,15 @@ impl Drop for Listening {
 }
 
 async fn accept(listener: TcpListener, address: SocketAddr, source: Rc<Source>) {
+    let desk = Rc::new(answer::Desk::new(source));
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let source = source.clone();
+                let desk = desk.clone();
                 tokio::task::spawn_local(async move {
-                    connection(stream, address, source).await;
+                    connection(stream, address, desk).await;
                     drop(place);
                 });
             }
@@ -106,9 +109,9 @@ async fn accept(listener: TcpListener, address: SocketAddr, source: Rc<Source>) 
     }
 }
 
-async fn connection(stream: TcpStream, address: SocketAddr, source: Rc<Source>) {
+async fn connection(stream: TcpStream, address: SocketAddr, desk: Rc<answer::Desk>) {
     let service = service_fn(move |request| {
-        let answer = answer::to(&request, address, &source);
+        let answer = answer::to(&request, address, &desk);
         async move { Ok::<_, std::convert::Infallible>(answer) }
     });
     let serving = http1::Builder::new()

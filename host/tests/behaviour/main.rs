@@ -6,6 +6,7 @@
 mod guest;
 mod kit;
 
+mod admin_page;
 mod balancing;
 mod bodies;
 mod central_logs;
