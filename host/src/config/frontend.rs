@@ -36,7 +36,7 @@ impl Named {
 /// The frontend that `section` describes.
 pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global: &Global) -> Named {
     let own = Layers::read(section);
-    let binds = section.require("bind", binds).unwrap_or_default();
+    let mut binds = section.require("bind", binds).unwrap_or_default();
     let (own_format, own_httplog) = (own.proxy.log_format.is_some(), own.proxy.httplog.is_some());
     let Layers { proxy, timeout, errorfile, .. } = own.over(defaults);
     if proxy.default_backend.is_none() {
@@ -71,6 +71,11 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         rules: Default::default(),
         access: None,
     };
+    if frontend.http2.is_none() {
+        // What is not spoken is not offered.
+        let offers = binds.iter_mut().filter_map(|(bind, _)| bind.tls.as_mut());
+        offers.for_each(|tls| tls.alpn.retain(|protocol| protocol != "h2"));
+    }
     Named { binds, default_backend: proxy.default_backend, frontend }
 }
 

@@ -14,7 +14,7 @@ use super::read::{Switch, duration};
 use super::section::{Complaint, Section, Value};
 
 /// The protocols that clients can be spoken to in, the most wanted first: what `alpn` offers them by default.
-pub(crate) const CLIENT_PROTOCOLS: &[&str] = &["http/1.1"];
+pub(crate) const CLIENT_PROTOCOLS: &[&str] = &["h2", "http/1.1"];
 
 /// The protocols that servers can be spoken to in.
 pub(crate) const SERVER_PROTOCOLS: &[&str] = &["http/1.1"];

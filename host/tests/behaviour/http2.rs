@@ -28,7 +28,11 @@ struct Http2 {
 }
 
 fn http2(proxy: &Proxy) -> Http2 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("nothing fails here");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("nothing fails here");
     let sender = runtime.block_on(async {
         let socket = tokio::net::TcpStream::connect(proxy.address()).await.expect("nothing fails here");
         let (sender, connection) =
@@ -123,14 +127,19 @@ fn bodies_and_trailers_pass_both_ways() {
     let a = origin("a").script("/trailers", chunked).start();
     let proxy = proxy().server(&a).start();
     let mut client = http2(&proxy);
-    let trailers = HeaderMap::from_iter([("x-up".parse().expect("nothing fails here"), "5".parse().unwrap())]);
+    let trailers =
+        HeaderMap::from_iter([("x-up".parse().expect("nothing fails here"), "5".parse().unwrap())]);
     let body = Pieces(VecDeque::from([
         Frame::data(Bytes::from_static(b"hello ")),
         Frame::data(Bytes::from_static(b"there")),
         Frame::trailers(trailers),
     ]))
     .boxed();
-    let request = client.request(Method::POST, "/trailers").header("te", "trailers").body(body).expect("nothing fails here");
+    let request = client
+        .request(Method::POST, "/trailers")
+        .header("te", "trailers")
+        .body(body)
+        .expect("nothing fails here");
     let (status, headers, body, trailers) = client.response(request).expect("nothing fails here");
     assert_eq!((status, &body[..]), (StatusCode::OK, &b"abc"[..]));
     assert_eq!(trailers.expect("trailers").get("x-sum").expect("nothing fails here"), "7");
@@ -237,7 +246,11 @@ fn a_host_beside_another_authority_is_refused() {
     let a = origin("a").start();
     let proxy = proxy().server(&a).start();
     let mut client = http2(&proxy);
-    let request = client.request(Method::GET, "/").header("host", "other.test").body(empty()).expect("nothing fails here");
+    let request = client
+        .request(Method::GET, "/")
+        .header("host", "other.test")
+        .body(empty())
+        .expect("nothing fails here");
     assert_eq!(client.response(request).expect("nothing fails here").0, 400);
     assert_eq!(proxy.exchange("<BADREQ>").state, "PR--");
     assert_eq!(a.requests().len(), 0);
@@ -323,7 +336,8 @@ fn flood(proxy: &Proxy, rounds: usize, mut frames: impl FnMut(u32) -> Vec<u8>) {
     let mut socket = TcpStream::connect(proxy.address()).expect("nothing fails here");
     socket.set_read_timeout(Some(PATIENCE)).expect("nothing fails here");
     socket.write_all(PREFACE).expect("nothing fails here");
-    let refused = (0..rounds).any(|round| socket.write_all(&frames(u32::try_from(round).expect("nothing fails here"))).is_err());
+    let refused = (0..rounds)
+        .any(|round| socket.write_all(&frames(u32::try_from(round).expect("nothing fails here"))).is_err());
     let mut answer = Vec::new();
     let ended = socket.read_to_end(&mut answer);
     // A reset, or an end: the read does not run into its time.

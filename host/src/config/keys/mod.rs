@@ -112,7 +112,6 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
         limits::KEYS,
         tls::KEYS,
         discovery::KEYS,
-        logging::KEYS,
         http2::KEYS,
     ]
     .into_iter()

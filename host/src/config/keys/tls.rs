@@ -53,7 +53,8 @@ pub(super) const KEYS: &[Key] = &[
         kind: "a protocol, as in \"http/1.1\", or an array of protocols",
         default: "every protocol that is spoken, HTTP/2 first",
         haproxy: "bind … alpn",
-        doc: "The protocols that clients are offered, the most wanted first.",
+        doc: "The protocols that clients are offered, the most wanted first: `h2` and `http/1.1`. With `h2 = false` the \
+              first is not.",
         example: "bind = { address = \"*:443\", tls = { crt = \"site.pem\", alpn = [\"http/1.1\"] } }",
     },
     Key {
