@@ -27,7 +27,7 @@ impl Daemon {
         let (taken, open): (_, Arc<Mutex<Vec<TcpStream>>>) = (messages.clone(), Arc::clone(&connections));
         thread::spawn(move || {
             while let Ok((stream, _)) = accepting.accept() {
-                open.lock().unwrap().push(stream.try_clone().expect("a handle"));
+                open.lock().expect("nobody panicked with it").push(stream.try_clone().expect("a handle"));
                 let (taken, tls) = (Arc::clone(&taken), tls.clone());
                 thread::spawn(move || match tls {
                     Some(config) => {
@@ -42,11 +42,11 @@ impl Daemon {
     }
 
     fn has(&self, text: &str) -> bool {
-        self.messages.lock().unwrap().iter().any(|message| message.contains(text))
+        self.messages.lock().expect("nobody panicked with it").iter().any(|message| message.contains(text))
     }
 
     fn messages(&self) -> Vec<String> {
-        self.messages.lock().unwrap().clone()
+        self.messages.lock().expect("nobody panicked with it").clone()
     }
 }
 
@@ -54,7 +54,7 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         // A listening socket that is shut down accepts no more, and its thread ends with the error.
         socket2::SockRef::from(&self.listener).shutdown(Shutdown::Both).expect("it listens");
-        for connection in self.connections.lock().unwrap().drain(..) {
+        for connection in self.connections.lock().expect("nobody panicked with it").drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
@@ -73,7 +73,7 @@ fn read(stream: impl Read, messages: &Mutex<Vec<String>>) {
         if reader.read_exact(&mut message).is_err() {
             return;
         }
-        messages.lock().unwrap().push(String::from_utf8(message).expect("text"));
+        messages.lock().expect("nobody panicked with it").push(String::from_utf8(message).expect("text"));
     }
 }
 
