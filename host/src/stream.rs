@@ -17,7 +17,6 @@ use crate::splice::Pipe;
 
 /// A byte stream that is no socket: TLS on one, or a stream of HTTP/2. Both sides are used at once, so that it hides its
 /// state behind `&self`.
-#[allow(dead_code)]
 pub(crate) trait Carrier: Debug {
     /// Ready when there is something to read, or the end, as far as is known; else the task is woken when there is.
     fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()>;
@@ -54,7 +53,6 @@ pub(crate) enum Stream {
     /// Over a Unix socket.
     Unix(UnixStream),
     /// Over something that is no socket.
-    #[allow(dead_code)]
     Carried(Box<dyn Carrier>),
 }
 

@@ -12,7 +12,9 @@ use prometheus_client::registry::Registry;
 use super::CLASSES;
 use super::histogram::{BOUNDS_US, BUCKETS, Times};
 use super::snapshot::Snapshot;
-use super::table::{BACKEND, FRONTEND, LOG, Metric, POLICY, PREFIX, PROCESS, Read, SERVER, WORKER};
+use super::table::{
+    BACKEND, CERTIFICATE, FRONTEND, LOG, Metric, POLICY, PREFIX, PROCESS, Read, SERVER, WORKER,
+};
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +98,13 @@ impl Collector for Scrape {
         families(&mut encoder, POLICY, &policies.collect::<Vec<_>>())?;
         let logs: Vec<_> =
             snapshot.logs.iter().map(|it| (vec![("destination", &*it.destination)], it)).collect();
-        families(&mut encoder, LOG, &logs)
+        families(&mut encoder, LOG, &logs)?;
+        let certificates: Vec<_> = snapshot
+            .certificates
+            .iter()
+            .map(|it| (vec![("proxy", &*it.proxy), ("file", &*it.file)], it))
+            .collect();
+        families(&mut encoder, CERTIFICATE, &certificates)
     }
 }
 

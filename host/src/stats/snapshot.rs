@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub policies: Vec<Policy>,
     /// Where log lines go.
     pub logs: Vec<Log>,
+    /// The certificates in use.
+    pub certificates: Vec<Certificate>,
 }
 
 /// The process.
@@ -267,6 +269,19 @@ pub struct Policy {
     pub benches: u64,
     /// Whether it is left out now.
     pub benched: bool,
+}
+
+/// A certificate that is shown to clients, or to servers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Certificate {
+    /// The frontend or backend that shows it.
+    pub proxy: String,
+    /// Its file.
+    pub file: String,
+    /// The hosts that it is for.
+    pub names: Vec<String>,
+    /// When it ends: seconds since 1970.
+    pub not_after: i64,
 }
 
 /// A destination of log lines.

@@ -10,13 +10,14 @@ use tokio::runtime::Handle;
 
 use super::book::Book;
 use super::snapshot::{
-    Backend, Change, Check, Frontend, Log, Policy, Process, Server, Snapshot, Traffic, Worker,
+    Backend, Certificate, Change, Check, Frontend, Log, Policy, Process, Server, Snapshot, Traffic, Worker,
 };
 use super::system;
 use crate::backend;
 use crate::config::model::ServerAddress;
 use crate::log::Logs;
 use crate::policy::Watch;
+use crate::tls;
 use crate::worker;
 
 /// What is in force.
@@ -107,6 +108,7 @@ impl Source {
                 .collect(),
             policies: in_force.policies.iter().flat_map(|watch| policies(watch, ms(now))).collect(),
             logs: self.logs.counters().into_iter().map(log).collect(),
+            certificates: certificates(),
         }
     }
 
@@ -133,6 +135,27 @@ impl Source {
             configuration_current: self.current.get(),
             draining: self.draining.get(),
         }
+    }
+}
+
+/// The certificates in use, each once for a frontend or backend, on however many addresses it is shown.
+fn certificates() -> Vec<Certificate> {
+    let mut all: Vec<Certificate> = Vec::new();
+    for facts in tls::expiry::certificates().iter() {
+        let found = certificate(facts);
+        if !all.iter().any(|one| (&one.proxy, &one.file) == (&found.proxy, &found.file)) {
+            all.push(found);
+        }
+    }
+    all
+}
+
+fn certificate(facts: &tls::expiry::CertificateFacts) -> Certificate {
+    Certificate {
+        proxy: facts.proxy.to_string(),
+        file: facts.path.display().to_string(),
+        names: facts.names.clone(),
+        not_after: facts.not_after,
     }
 }
 

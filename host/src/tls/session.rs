@@ -7,7 +7,6 @@ use x509_parser::x509::X509Name;
 
 /// The facts of a client's TLS connection, settled by its handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(dead_code)]
 pub(crate) struct TlsSession {
     /// The protocol's version, as in `TLSv1.3`.
     pub(crate) version: &'static str,

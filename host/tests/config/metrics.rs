@@ -41,6 +41,7 @@ fn about(subject: &str) -> &'static str {
         "server" => "Servers",
         "policy" => "Policies, in each role of each backend",
         "log" => "Destinations of log lines",
+        "certificate" => "Certificates in use",
         other => panic!("{other} has no title"),
     }
 }

@@ -6,7 +6,7 @@ mod proxy;
 
 use super::histogram::Times;
 
-pub(super) use process::{LOG, POLICY, PROCESS, WORKER};
+pub(super) use process::{CERTIFICATE, LOG, POLICY, PROCESS, WORKER};
 pub(super) use proxy::{BACKEND, FRONTEND, SERVER};
 
 /// What every name begins with.
@@ -93,6 +93,7 @@ pub fn entries() -> Vec<Entry> {
     add(&mut entries, "server", &["backend", "server"], SERVER);
     add(&mut entries, "policy", &["backend", "role", "position", "policy"], POLICY);
     add(&mut entries, "log", &["destination"], LOG);
+    add(&mut entries, "certificate", &["proxy", "file"], CERTIFICATE);
     entries
 }
 

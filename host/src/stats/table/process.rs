@@ -1,8 +1,8 @@
-//! Metrics of the process: of itself, its workers, its policies and its logs.
+//! Metrics of the process: of itself, its workers, its policies, logs and certificates.
 
 use super::Metric;
 use super::Read::{Counter, Gauge, Kinds, Seconds, Version};
-use crate::stats::snapshot::{Log, Policy, Process, Worker};
+use crate::stats::snapshot::{Certificate, Log, Policy, Process, Worker};
 
 /// Of a process.
 pub(in super::super) const PROCESS: &[Metric<Process>] = &[
@@ -179,6 +179,14 @@ pub(in super::super) const POLICY: &[Metric<Policy>] = &[
 ];
 
 /// Of a log.
+/// Of a certificate.
+pub(in super::super) const CERTIFICATE: &[Metric<Certificate>] = &[Metric {
+    name: "certificate_not_after_timestamp_seconds",
+    haproxy: "",
+    help: "When the certificate ends: seconds since 1970",
+    read: Gauge(|it| Some(it.not_after as f64)),
+}];
+
 pub(in super::super) const LOG: &[Metric<Log>] = &[
     Metric {
         name: "log_lines_written",
