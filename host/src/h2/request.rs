@@ -74,6 +74,9 @@ pub(super) fn translate(mut request: Request<Incoming>) -> Translated {
 
 /// Writes a request's head. What may not stand in it is refused by hyper, or by the parser that reads this.
 fn write(parts: &Parts, kind: Kind, chunked: bool) -> Result<Head, Failure> {
+    if is_malformed(parts) {
+        return Err(Failure::BadRequest);
+    }
     let authority = authority(parts)?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let method = if kind == Kind::WebSocket { "GET" } else { parts.method.as_str() };
@@ -109,6 +112,18 @@ fn write(parts: &Parts, kind: Kind, chunked: bool) -> Result<Head, Failure> {
         if target == path && path.starts_with('/') { (scheme, separator, authority) } else { ("", "", "") };
     let line = format!("{} {}{}{}{target} HTTP/2.0", parts.method, whole.0, whole.1, whole.2);
     Ok(Head { text, line: line.into_bytes() })
+}
+
+/// Whether it has what HTTP/2 forbids and hyper lets through: spaces around a value (section 8.2.1), an empty scheme, or
+/// `*` with another method than OPTIONS (section 8.3.1).
+fn is_malformed(parts: &Parts) -> bool {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    parts.uri.scheme_str().is_some_and(str::is_empty)
+        || (parts.uri.path() == "*" && parts.method != Method::OPTIONS)
+        || parts.headers.values().any(|value| {
+            let value = value.as_bytes();
+            blank(value.first()) || blank(value.last())
+        })
 }
 
 /// Whom the request is for. There must be one answer to that.
@@ -169,12 +184,15 @@ mod tests {
     }
 
     #[test]
-    fn a_request_for_nobody_or_for_two_is_refused() {
+    fn what_is_no_request_or_is_for_nobody_or_for_two_is_refused() {
         for request in [
             Request::get("/x"),
             Request::get("http://a.test/x").header("host", "b.test"),
             Request::get("http://a.test/x").header("host", "a.test").header("host", "a.test"),
             Request::get("http://u@a.test/x"),
+            Request::get("http://a.test/x").header("x", " y"),
+            Request::get("http://a.test/x").header("x", "y\t"),
+            Request::get("*").header("host", "a.test"),
         ] {
             assert_eq!(written(request, Kind::Plain).err(), Some(Failure::BadRequest));
         }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Executor, Read, ReadBufCursor, Write};
 
+use super::PREFACE;
 use crate::buffer::Buffer;
 use crate::stream::Stream;
 
@@ -28,7 +29,14 @@ pub(super) struct Wire {
     stream: Stream,
     /// What has been read and not handed on.
     buffer: Buffer,
+    /// How much of [`BEGIN`] has been handed on.
+    begun: usize,
 }
+
+/// How much decides whether a client began as it must: the preface, and the head of a frame up to its flags.
+const BEGIN: usize = PREFACE.len() + 5;
+const SETTINGS: u8 = 4;
+const ACK: u8 = 1;
 
 /// How much is read at once: a frame of the usual size and its head.
 const READ: usize = 16 * 1024 + 9;
@@ -36,8 +44,20 @@ const READ: usize = 16 * 1024 + 9;
 impl Wire {
     /// The stream from which `buffer` has been read already.
     pub(super) fn new(stream: Stream, buffer: Buffer) -> Wire {
-        Wire { stream, buffer }
+        Wire { stream, buffer, begun: 0 }
     }
+}
+
+/// Whether these bytes, which come behind as many as have `begun`, are no beginning: the frame behind the preface has
+/// to be SETTINGS (RFC 9113, section 3.4), and hyper takes any other.
+fn begins_wrongly(begun: &mut usize, bytes: &[u8]) -> bool {
+    let from = *begun;
+    *begun = (from + bytes.len()).min(BEGIN);
+    (from..*begun).zip(bytes).any(|(at, byte)| match BEGIN - at {
+        2 => *byte != SETTINGS,
+        1 => byte & ACK != 0,
+        _ => false,
+    })
 }
 
 impl Read for Wire {
@@ -46,7 +66,8 @@ impl Read for Wire {
         context: &mut Context<'_>,
         mut space: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let Wire { stream, buffer } = self.get_mut();
+        let wire = self.get_mut();
+        let Wire { stream, buffer, .. } = wire;
         if buffer.is_empty() {
             // Who waits holds no buffer.
             if !stream.has_news(context) {
@@ -61,9 +82,10 @@ impl Read for Wire {
         }
         let count = buffer.data().len().min(space.remaining());
         space.put_slice(&buffer.data()[..count]);
+        let wrong = wire.begun < BEGIN && begins_wrongly(&mut wire.begun, &buffer.data()[..count]);
         buffer.gone(count);
         buffer.release();
-        Poll::Ready(Ok(()))
+        if wrong { Poll::Ready(Err(io::ErrorKind::InvalidData.into())) } else { Poll::Ready(Ok(())) }
     }
 }
 
@@ -78,5 +100,29 @@ impl Write for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut().stream.split().1.poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_begins_with_its_settings_however_they_are_cut() {
+        let frame = |kind: u8, flags: u8| [PREFACE, &[0, 0, 0, kind, flags, 0, 0, 0, 0], &[0; 9]].concat();
+        for (kind, flags, wrong) in [
+            (SETTINGS, 0, false),
+            (SETTINGS, 0xfe, false),
+            (SETTINGS, ACK, true),
+            (6, 0, true),
+            (0, ACK, true),
+        ] {
+            for size in [1, 2, 7, 24, 28, 100] {
+                let mut begun = 0;
+                let bytes = frame(kind, flags);
+                let seen = bytes.chunks(size).filter(|piece| begins_wrongly(&mut begun, piece)).count();
+                assert_eq!((seen > 0, begun), (wrong, BEGIN), "{kind} {flags} {size}");
+            }
+        }
     }
 }

@@ -1,9 +1,11 @@
-//! HTTP/2 in clear text: what clients get over one connection, and what hostile ones do not.
+//! HTTP/2, in clear text and by TLS: what clients get over one connection, and what hostile ones do not.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -14,7 +16,8 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::kit::{Answer, Gate, Message, Next, PATIENCE, Proxy, Signal, Wire, client, origin, proxy, until};
+use super::kit::{Answer, Authority, Clients, Directory, Gate, Message, Next, PATIENCE, Proxy, Signal, Wire};
+use super::kit::{client, origin, proxy, until};
 
 /// What came: status, headers, body, trailers.
 type Answered = (StatusCode, HeaderMap, Bytes, Option<HeaderMap>);
@@ -24,28 +27,57 @@ type Body = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible
 struct Http2 {
     runtime: tokio::runtime::Runtime,
     sender: SendRequest<Body>,
-    authority: String,
+    /// Its scheme and authority.
+    base: String,
 }
 
 fn http2(proxy: &Proxy) -> Http2 {
+    let address = proxy.address().to_owned();
+    let base = format!("http://{address}");
+    http2_over(
+        async move { tokio::net::TcpStream::connect(address).await.expect("nothing fails here") },
+        base,
+    )
+}
+
+/// The same by TLS, with these settings: what ALPN must have agreed on is HTTP/2.
+fn http2_by_tls(proxy: &Proxy, clients: &Clients) -> Http2 {
+    let mut config = rustls::ClientConfig::clone(&clients.0);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let address = proxy.address().to_owned();
+    let connect = async move {
+        let socket = tokio::net::TcpStream::connect(address).await.expect("nothing fails here");
+        let name = "a.example".try_into().expect("a name");
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let stream = connector.connect(name, socket).await.expect("a handshake");
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        stream
+    };
+    http2_over(connect, "https://a.example".to_owned())
+}
+
+fn http2_over<Io>(connect: impl Future<Output = Io>, base: String) -> Http2
+where
+    Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .expect("nothing fails here");
     let sender = runtime.block_on(async {
-        let socket = tokio::net::TcpStream::connect(proxy.address()).await.expect("nothing fails here");
-        let (sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.expect("nothing fails here");
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(connect.await))
+            .await
+            .expect("nothing fails here");
         tokio::spawn(connection);
         sender
     });
-    Http2 { runtime, sender, authority: proxy.address().to_owned() }
+    Http2 { runtime, sender, base }
 }
 
 impl Http2 {
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
-        Request::builder().method(method).uri(format!("http://{}{path}", self.authority))
+        Request::builder().method(method).uri(format!("{}{path}", self.base))
     }
 
     /// Sends a request; its response is to be waited for.
@@ -254,6 +286,63 @@ fn a_host_beside_another_authority_is_refused() {
     assert_eq!(client.response(request).expect("nothing fails here").0, 400);
     assert_eq!(proxy.exchange("<BADREQ>").state, "PR--");
     assert_eq!(a.requests().len(), 0);
+}
+
+#[test]
+fn spaces_around_a_value_are_refused() {
+    let a = origin("a").start();
+    let proxy = proxy().server(&a).start();
+    let mut client = http2(&proxy);
+    for value in [" x", "x ", "\tx", " "] {
+        let request = client.request(Method::GET, "/").header("x", value).body(empty());
+        assert_eq!(client.response(request.expect("a request")).expect("an answer").0, 400, "{value:?}");
+    }
+    assert_eq!((a.requests().len(), client.get("/").0.as_u16()), (0, 200));
+}
+
+#[test]
+fn by_tls_it_is_agreed_on_and_an_exchange_is_as_in_clear() {
+    let authority = Authority::new();
+    let a = origin("a").start();
+    let bind = "{ address = \"127.0.0.2:0\", tls = { crt = \"site.pem\" } }";
+    let directory = Directory::new();
+    directory.write("site.pem", &authority.sign(&["a.example"]).pem());
+    let proxy = proxy().only_bind(bind).server(&a).start_in(directory);
+    let mut client = http2_by_tls(&proxy, &authority.clients());
+    let sent: Bytes = vec![b'x'; 300_000].into();
+    let request =
+        client.request(Method::PUT, "/up").header("cookie", "a=1").body(Full::new(sent.clone()).boxed());
+    let (status, headers, body, trailers) = client.response(request.expect("a request")).expect("an answer");
+    assert_eq!((status.as_u16(), &body[..], trailers), (200, &b"a"[..], None));
+    assert!(!headers.contains_key("connection"));
+    assert_eq!(client.get("/again").0, 200);
+    let seen = a.requests();
+    assert_eq!((seen[0].text().len(), seen[0].header("host")), (sent.len(), Some("a.example")));
+    let line = proxy.exchange("https://a.example/up");
+    assert_eq!((line.status, line.state.as_str(), line.frontend.as_str()), (200, "----", "web~"));
+    assert!(line.request.ends_with(" HTTP/2.0"), "{}", line.request);
+    // A client that offers nothing gets HTTP/1.1.
+    assert_eq!(authority.clients().connect(proxy.address(), "a.example").get("/").text(), "a");
+}
+
+#[test]
+fn a_client_that_does_not_begin_with_its_settings_gets_nothing() {
+    let a = origin("a").start();
+    let proxy = proxy().server(&a).start();
+    let request = frame(1, 5, 1, GET);
+    for first in
+        [frame(6, 0, 0, &[0; 8]), frame(8, 0, 0, &[0, 0, 0, 1]), frame(4, 1, 0, &[]), request.clone()]
+    {
+        let mut socket = TcpStream::connect(proxy.address()).expect("a connection");
+        socket.set_read_timeout(Some(PATIENCE)).expect("nothing fails here");
+        let preface = &PREFACE[..24];
+        socket.write_all(&[preface, &first, &request].concat()).expect("nothing fails here");
+        let mut answer = Vec::new();
+        let ended = socket.read_to_end(&mut answer);
+        let in_time = ended.err().is_none_or(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
+        assert!(in_time, "{first:?}");
+    }
+    assert_eq!((a.requests().len(), http2(&proxy).get("/").0.as_u16()), (0, 200));
 }
 
 #[test]
