@@ -5,7 +5,8 @@ from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 
 from kit.cases import Document
-from kit.wire import END_HEADERS, END_STREAM, HEADERS, HEADER_TABLE_SIZE, PREFACE, Wrong, block, frame, integer, literal, settings
+from kit.wire import (END_HEADERS, END_STREAM, HEADERS, HEADER_TABLE_SIZE, PREFACE, Wrong, block, frame, integer, literal,
+                      settings)
 
 rfc = Document("RFC 7541")
 # GET of / by the static table, and the host as a literal that is not indexed.
@@ -62,7 +63,8 @@ BROKEN = [
     ("5.2", "nothing but Huffman padding", STATIC + coded("1" * 8)),
     ("5.2", "a Huffman code that is cut off", STATIC + coded("11111110")),
 ]
-rfc.breaks("COMPRESSION_ERROR", [(section, title, lambda c, fields=fields: [request(fields)]) for section, title, fields in BROKEN])
+rfc.breaks("COMPRESSION_ERROR", [(section, title, lambda c, fields=fields: [request(fields)])
+                                 for section, title, fields in BROKEN])
 
 
 @rfc("2.3.3", "an index of the table that is gone with a new size: connection error COMPRESSION_ERROR")

@@ -5,7 +5,7 @@ import struct
 import time
 
 from kit.cases import Document
-from kit.wire import (DATA, ENABLE_CONNECT_PROTOCOL, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PATIENCE, RST_STREAM, Wrong, block,
+from kit.wire import (DATA, ENABLE_CONNECT_PROTOCOL, END_HEADERS, GOAWAY, HEADERS, PATIENCE, RST_STREAM, Wrong, block,
                       frame, reset, settings)
 
 rfc = Document("RFC 8441")

@@ -6,8 +6,8 @@ import threading
 import time
 
 from kit.cases import Document
-from kit.wire import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PADDED, PATIENCE, PING,
-                      PRIORITY, RST_STREAM, SETTINGS, Wrong, block, code_name, frame, ping, reset, settings, window_update)
+from kit.wire import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PADDED, PATIENCE,
+                      PRIORITY, Wrong, block, code_name, frame, ping, reset, settings, window_update)
 
 from .frames import WEIGHT, head, opened
 
@@ -71,7 +71,8 @@ flood("requests that are reset at once (CVE-2023-44487): the connection ends", 5
       lambda c, n: head(c, stream(n)) + reset(stream(n)), must_end=True)
 flood("requests that this end is made to reset (CVE-2025-8671): the connection ends", 5_000,
       lambda c, n: opened(c, stream(n)) + window_update(stream(n), 0), must_end=True)
-flood("malformed requests", 3_000, lambda c, n: frame(HEADERS, END_HEADERS | END_STREAM, stream(n), block((b"X", b"1"))))
+flood("malformed requests", 3_000,
+      lambda c, n: frame(HEADERS, END_HEADERS | END_STREAM, stream(n), block((b"X", b"1"))))
 flood("a head that never ends (CVE-2024-27316): the connection ends", 20_000,
       lambda c, n: frame(CONTINUATION, 0, 1, block((b"x%d" % n, b"y" * 500))),
       begin=lambda c: head(c, 1, END_STREAM), must_end=True)
@@ -86,7 +87,8 @@ flood("DATA of padding alone", 200, lambda c, n: frame(DATA, PADDED, 1, b"\x09" 
 flood("priorities (CVE-2019-9513)", 20_000, lambda c, n: frame(PRIORITY, 0, 2 * (n % 1000) + 1, WEIGHT) * 4)
 flood("windows opened by one byte", 20_000, lambda c, n: window_update(0, 1) * 4)
 flood("unknown frames", 5_000, lambda c, n: frame(0xB7, 0, 0, b"x" * 100) * 4)
-flood("fields without a name (CVE-2019-9516)", 3_000, lambda c, n: frame(HEADERS, END_HEADERS | END_STREAM, stream(n), b"\0\0\0" * 50))
+flood("fields without a name (CVE-2019-9516)", 3_000,
+      lambda c, n: frame(HEADERS, END_HEADERS | END_STREAM, stream(n), b"\0\0\0" * 50))
 flood("heads that repeat one large entry of the table", 300,
       lambda c, n: frame(HEADERS, END_HEADERS | END_STREAM, stream(n), block(*c.fields()) + b"\xbe" * 4000),
       begin=lambda c: frame(HEADERS, END_HEADERS | END_STREAM, 1,

@@ -3,8 +3,8 @@
 import struct
 
 from kit.cases import Document
-from kit.wire import (ACK, CONTINUATION, DATA, ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH, END_HEADERS, END_STREAM, GOAWAY, HEADERS,
-                      HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, MAX_FRAME_SIZE,
+from kit.wire import (ACK, CONTINUATION, DATA, ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH, END_HEADERS, END_STREAM, GOAWAY,
+                      HEADERS, HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, MAX_FRAME_SIZE,
                       MAX_HEADER_LIST_SIZE, PADDED, PING, PREFACE, PRIORITISED, PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS,
                       WINDOW_UPDATE, Wrong, block, frame, ping, reset, settings, window_update)
 
@@ -331,11 +331,13 @@ def split(c, count: int, last: int = END_HEADERS, path: str = "/") -> list[bytes
 
 
 rfc.breaks("PROTOCOL_ERROR", [
-    ("6.10", "CONTINUATION behind a head that is whole", lambda c: [head(c), frame(CONTINUATION, END_HEADERS, 1, b"\x82")]),
+    ("6.10", "CONTINUATION behind a head that is whole",
+     lambda c: [head(c), frame(CONTINUATION, END_HEADERS, 1, b"\x82")]),
     ("6.10", "CONTINUATION without a head", lambda c: [frame(CONTINUATION, END_HEADERS, 1, b"\x82")]),
     ("6.10", "CONTINUATION on stream 0", lambda c: [split(c, 2)[0], frame(CONTINUATION, END_HEADERS, 0, b"\x82")]),
     ("6.10", "CONTINUATION on another stream", lambda c: [split(c, 2)[0], frame(CONTINUATION, END_HEADERS, 3, b"\x82")]),
-    ("6.10", "CONTINUATION behind DATA", lambda c: [opened(c), frame(DATA, 0, 1, b"x"), frame(CONTINUATION, 4, 1, b"\x82")]),
+    ("6.10", "CONTINUATION behind DATA",
+     lambda c: [opened(c), frame(DATA, 0, 1, b"x"), frame(CONTINUATION, END_HEADERS, 1, b"\x82")]),
     ("4.3", "DATA within a head", lambda c: [split(c, 2)[0], frame(DATA, 0, 1, b"x")]),
     ("4.3", "HEADERS of another stream within a head", lambda c: [split(c, 2)[0], head(c, 3)]),
     ("4.3", "PING within a head", lambda c: [split(c, 2)[0], ping()]),

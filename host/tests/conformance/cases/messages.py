@@ -66,8 +66,8 @@ def odd_values(peer):
 
 # Section 8.2.2: what belongs to a connection.
 
-for name, value in ((b"connection", b"keep-alive"), (b"connection", b"x"), (b"connection", b"close"), (b"keep-alive", b"timeout=5"),
-                    (b"proxy-connection", b"keep-alive"), (b"transfer-encoding", b"chunked"),
+for name, value in ((b"connection", b"keep-alive"), (b"connection", b"x"), (b"connection", b"close"),
+                    (b"keep-alive", b"timeout=5"), (b"proxy-connection", b"keep-alive"), (b"transfer-encoding", b"chunked"),
                     (b"transfer-encoding", b"identity"), (b"upgrade", b"websocket"), (b"upgrade", b"h2c"),
                     (b"te", b"gzip"), (b"te", b"trailers, deflate")):
     malformed("8.2.2", f"{name.decode()}: {value.decode()}", more=field(name, value))
@@ -172,9 +172,11 @@ def length(text: bytes):
 
 
 malformed("8.1.1", "a content-length above the body's", more=length(b"5"), body=(b"four",), unseen=False)
-malformed("8.1.1", "a content-length above that of several frames", more=length(b"9"), body=(b"four", b"four"), unseen=False)
+malformed("8.1.1", "a content-length above that of several frames", more=length(b"9"), body=(b"four", b"four"),
+          unseen=False)
 malformed("8.1.1", "a content-length below the body's", more=length(b"3"), body=(b"four",), unseen=False)
-malformed("8.1.1", "a content-length below that of several frames", more=length(b"5"), body=(b"four", b"four"), unseen=False)
+malformed("8.1.1", "a content-length below that of several frames", more=length(b"5"), body=(b"four", b"four"),
+          unseen=False)
 malformed("8.1.1", "a content-length of 0 and a body", more=length(b"0"), body=(b"x",), unseen=False)
 malformed("8.1.1", "a content-length and no body", more=length(b"1"), unseen=False)
 malformed("8.1.1", "a content-length that is no number", more=length(b"four"), body=(b"four",))

