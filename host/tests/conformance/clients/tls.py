@@ -20,10 +20,13 @@ CIPHERS = {
 # What no client may agree on, in openssl's words: it is let offer them, and must be refused.
 WEAK = ["aNULL", "eNULL", "EXPORT", "RC4", "3DES", "DES", "MD5", "PSK", "SRP", "CAMELLIA", "ARIA", "AESCCM", "kRSA",
         "DHE+AES", "ECDHE+AES128+SHA1", "AES256+SHA", "SHA256:!AESGCM:!CHACHA20:!AESCCM", "NULL"]
+# Without these, openssl does not even offer them.
+SECRETS = {"PSK": ["-psk", "c0ffee"], "SRP": ["-srpuser", "a", "-srppass", "pass:b"]}
 VERSIONS = [("-ssl3", "SSLv3"), ("-tls1", "TLS 1.0"), ("-tls1_1", "TLS 1.1")]
 
 
-def openssl(world: World, address: tuple[str, int], *words: str, name: str | None = "site.test", stdin: bytes = b"") -> str:
+def openssl(world: World, address: tuple[str, int], *words: str, name: str | None = "site.test",
+            stdin: bytes = b"") -> str:
     """What s_client says of a handshake."""
     sni = ["-servername", name] if name else ["-noservername"]
     command = ["openssl", "s_client", "-connect", "%s:%d" % address, "-CAfile", str(world.directory / "ca.pem"), *sni]
@@ -114,7 +117,8 @@ def renegotiation(world: World) -> None:
 
 def garbage(world: World) -> None:
     """What is no TLS gets none, and others are served."""
-    for words in (b"GET / HTTP/1.1\r\nhost: site.test\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"\0" * 70000, b"\x16\x03\x01\0\0",
+    for words in (b"GET / HTTP/1.1\r\nhost: site.test\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"\0" * 70000,
+                  b"\x16\x03\x01\0\0",
                   os.urandom(5000), b"\x80\x2e\x01\x03\x01" + b"\0" * 60, b"\x15\x03\x03\0\x02\x02\x28"):
         with socket.create_connection(world.secure, 10) as client:
             try:
@@ -190,11 +194,12 @@ def cases(world: World):
     known = subprocess.run(["openssl", "s_client", "-help"], capture_output=True, text=True).stderr
     for option, name in VERSIONS:
         if f"{option} " in known:
-            yield f"openssl: {name} is refused", lambda option=option: refused(world, option, "-cipher", "ALL:@SECLEVEL=0")
+            yield (f"openssl: {name} is refused",
+                   lambda option=option: refused(world, option, "-cipher", "ALL:@SECLEVEL=0"))
     for words in WEAK:
         if offered(words):
-            yield (f"openssl: TLS 1.2 with no cipher but {words} is refused",
-                   lambda words=words: refused(world, "-tls1_2", "-cipher", f"{words}:@SECLEVEL=0"))
+            offer = ["-tls1_2", "-cipher", f"{words}:@SECLEVEL=0", *SECRETS.get(words, [])]
+            yield f"openssl: TLS 1.2 with no cipher but {words} is refused", lambda offer=offer: refused(world, *offer)
     for version, suite in (("1.3", "TLS_AES_256_GCM_SHA384"), ("1.3", "TLS_AES_128_GCM_SHA256"),
                            ("1.3", "TLS_CHACHA20_POLY1305_SHA256")):
         yield (f"openssl: TLS {version} with {suite}",
