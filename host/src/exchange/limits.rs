@@ -26,9 +26,15 @@ impl<'a> Exchange<'a> {
         self.send_own(page.status(), &answer, connection).await
     }
 
-    /// The page for a status: the backend's, the frontend's, or the built-in one.
+    /// The page for a status: the backend's, once the request has one, the frontend's, or the built-in one.
+    pub(super) fn find_page(&self, status: u16) -> Option<&'a Page> {
+        let backend = self.story.admitted.then_some(self.backend);
+        let own = backend.and_then(|backend| backend.pages.find(status));
+        own.or_else(|| self.frontend.shared.pages.find(status)).or_else(|| Page::find(status))
+    }
+
+    /// The page for a failure's status.
     pub(super) fn page(&self, status: u16) -> &'a Page {
-        let (frontend, backend) = (self.frontend, self.backend);
-        backend.pages.find(status).unwrap_or_else(|| frontend.shared.pages.page(status))
+        self.find_page(status).unwrap_or_else(|| Page::of(status))
     }
 }

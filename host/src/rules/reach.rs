@@ -45,6 +45,7 @@ fn only_chooses(rule: &Rule) -> bool {
     rule.use_backend.is_some()
         && rule.ending.is_none()
         && rule.rewrite_path.is_none()
+        && rule.set_query.is_none()
         && rule.request.is_empty()
         && rule.response.is_empty()
 }
