@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::Error;
 use crate::config::diagnostics::{Diagnostics, Source};
+use crate::config::model::limits::{Bound, Limit};
 use crate::config::model::{BindAddress, Config, Frontend};
 use crate::config::{self, suggest};
 use crate::control;
@@ -107,6 +108,7 @@ fn explain(
         line(&mut out, "connection", &format!("closed: `allow` and `deny` keep {} out", client.ip()));
         return Ok(out);
     }
+    counted(&mut out, &frontend.limits, &facts);
     let mut decision = Decision::default();
     let mut chosen_by = None;
     let rules = &frontend.rules;
@@ -127,10 +129,22 @@ fn explain(
             rules.decide(&facts, &mut decision, |rule| {
                 met(&mut out, rule, rules.rules(), source);
             });
+            if decision.ending.is_none() {
+                counted(&mut out, &backend.limits, &facts);
+            }
         }
     }
     outcome(&mut out, &decision, &facts);
     Ok(out)
+}
+
+/// Names the limits on requests that look at this one.
+fn counted(out: &mut String, limits: &[Limit], facts: &Facts<'_>) {
+    for limit in limits.iter().filter(|limit| matches!(limit.bound, Bound::Requests(_))) {
+        if limit.when.0.as_ref().is_none_or(|when| when.holds(facts)) {
+            line(out, "limit", &limit.name);
+        }
+    }
 }
 
 /// Says that a rule is met; gives its number in its section.
@@ -269,6 +283,7 @@ request = { set_header = { x-real-ip = "${src}" } }
 servers = [{ name = "a", address = "10.0.0.1:80" }]
 [backends.api]
 servers = [{ name = "a", address = "10.0.0.1:80" }]
+limits = [{ requests = 9, when = { query = { x = true } } }, { name = "put", requests = 1, when = { method = "PUT" } }]
 [[backends.api.rules]]
 response = { del_header = "server" }
 "#;
@@ -291,7 +306,7 @@ response = { del_header = "server" }
         assert_eq!(
             said("GET", "https://a.example/api/v1?x", &["X-Key: 1"], "10.0.0.9"),
             "frontend web\n    rule 2     use_backend, rewrite_path, set_query, request (lb.toml:8)\n\
-             backend api: chosen by rule 2\n    rule 1     response (lb.toml:18)\n    target     /v1?x&v=1\n    \
+             backend api: chosen by rule 2\n    rule 1     response (lb.toml:19)\n    limit      limit-1\n    target     /v1?x&v=1\n    \
              request    x-real-ip: 10.0.0.9\n    response   without server\n"
         );
         assert_eq!(

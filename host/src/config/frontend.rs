@@ -4,7 +4,6 @@ use toml::Spanned;
 
 use super::diagnostics::Problem;
 use super::layer::Layers;
-use super::limits;
 use super::log_target::LogChoice;
 use super::logging;
 use super::model::tls::ClientVerify;
@@ -67,7 +66,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         http2: proxy.h2.map_or_else(|| Some(Http2::default()), Switch::on),
         timeout: timeout.of_client(),
         errorfile,
-        limits: limits::read(section),
+        limits: Vec::new(),
         hsts: proxy.hsts.and_then(Switch::on),
         asks_certificates: binds.iter().any(|(bind, _)| asks(bind)),
         redirect_https: proxy.redirect_https.and_then(Switch::on),

@@ -1,6 +1,7 @@
 //! Where limits meet requests, and what those get that are over one.
 
 use super::edits::LineEdit;
+use super::ruled::facts;
 use super::{Exchange, Next};
 use crate::failure::Page;
 use crate::limit::{Limits, Refusal};
@@ -8,8 +9,11 @@ use crate::limit::{Limits, Refusal};
 impl<'a> Exchange<'a> {
     /// Counts the request; its response is to carry what the limits have to say.
     pub(super) fn count(&mut self, limits: &Limits) -> Result<(), Box<Refusal>> {
-        let client = self.client.peer.map(|peer| peer.ip());
-        let lines = limits.request(&self.client.scratch.request, client, self.story.came.head)?;
+        let mut facts = facts(self.client);
+        if limits.needs_local() {
+            facts.local = self.client.stream.local();
+        }
+        let lines = limits.request(&facts, self.story.came.head)?;
         self.edits.response.extend(lines.into_iter().map(|(name, value)| LineEdit::Add(name.into(), value)));
         Ok(())
     }

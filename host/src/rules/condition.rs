@@ -106,7 +106,7 @@ impl Condition {
     }
 
     /// Whether it looks at the port that the client connected to.
-    pub(super) fn asks_for_port(&self) -> bool {
+    pub(crate) fn asks_for_port(&self) -> bool {
         match self {
             Condition::All(many) | Condition::Any(many) => many.iter().any(Condition::asks_for_port),
             Condition::Not(condition) => condition.asks_for_port(),

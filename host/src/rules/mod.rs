@@ -27,7 +27,7 @@ pub use facts::{CERTIFICATE_LINES, Certificate, Facts, Tls};
 pub use file::{Contents, ListFile};
 pub use map::Map;
 pub use network::{NetworkSet, Networks};
-pub use reach::{Flaw, flaws};
+pub use reach::{Flaw, flaws, is_never};
 pub use template::{Template, VARIABLES};
 
 /// One rule: what it means, and what it does.

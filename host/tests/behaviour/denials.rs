@@ -53,7 +53,11 @@ fn denials_have_pages_of_the_users_own_whatever_the_status() {
         let answer = client.get(path);
         assert_eq!((answer.start.as_str(), answer.text().as_str()), (start, text), "{path}");
         let line = proxy.exchange(path);
-        assert_eq!((&*line.state, &*line.server, line.status), (state, server, answer.status().into()), "{path}");
+        assert_eq!(
+            (&*line.state, &*line.server, line.status),
+            (state, server, answer.status().into()),
+            "{path}"
+        );
     }
     let law = client.get("/law");
     assert_eq!(law.start, "HTTP/1.1 451 Unavailable For Legal Reasons");
