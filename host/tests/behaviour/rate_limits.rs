@@ -55,7 +55,7 @@ fn a_limit_may_count_some_requests_only() {
     let setup = proxy().frontend(&format!("limits = [{login}, {port}, {outside}]")).server(&a);
     let mut proxy = setup.start_in(directory);
     let mut one = client(proxy.address());
-    let mut login = |client: &mut Client, method: &str| {
+    let login = |client: &mut Client, method: &str| {
         client.ask(method, "/login", &[]);
         client.response().status()
     };
