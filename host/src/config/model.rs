@@ -2,6 +2,7 @@
 //! replaced by an index. Behind this module nothing is looked up by name.
 
 mod admin;
+pub mod care;
 pub mod discovery;
 mod http2;
 pub mod limits;
@@ -104,6 +105,8 @@ pub struct Frontend {
     pub limits: Vec<limits::Limit>,
     /// What browsers are told of TLS.
     pub hsts: Option<tls::Hsts>,
+    /// Whether any of its listeners asks for clients' certificates.
+    pub asks_certificates: bool,
     /// Where requests that came in clear are sent.
     pub redirect_https: Option<tls::HttpsRedirect>,
     /// What is done to which requests, before a backend has them.
@@ -298,6 +301,8 @@ pub struct Server {
     pub labels: Vec<(String, String)>,
     /// How its name becomes an address, where it has one.
     pub resolution: discovery::Resolution,
+    /// How long it takes to its whole share when it comes UP again; `None`: no time.
+    pub slowstart: Option<Duration>,
 }
 
 /// Where a server listens, as configured; names are resolved while the program runs.
@@ -330,6 +335,8 @@ pub struct Check {
     pub fall: u32,
     /// Passed checks in a row that bring it UP.
     pub rise: u32,
+    /// What live traffic counts for beside the checks; `None`: for nothing.
+    pub observe: Option<care::Observe>,
 }
 
 /// What a health check asks of a server.

@@ -66,6 +66,7 @@ pub fn servers(count: usize) -> Vec<model::Server> {
         cookie: Some(format!("c{index}")),
         labels: vec![("zone".into(), format!("z{}", index % 3))],
         resolution: Default::default(),
+        slowstart: None,
         tls: None,
     };
     (0..count).map(server).collect()

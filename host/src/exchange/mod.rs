@@ -20,13 +20,13 @@ mod relay;
 mod request;
 mod response;
 mod ruled;
-mod secure;
+pub(crate) mod secure;
 mod story;
 mod transfer;
 mod tunnel;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -36,7 +36,7 @@ use crate::http::body::Encoding;
 use crate::http::cookies;
 use crate::http::head::{Framing, Known, Version};
 use crate::limit::Refusal;
-use crate::policy::{Affinity, Key, Standing, Verdict};
+use crate::policy::{Affinity, Key, Standing};
 use crate::worker::{BackendSeat, FrontendSeat, Generation, Worker};
 use answer::Answer;
 use edits::Edits;
@@ -58,8 +58,8 @@ enum Admission {
     Admitted,
     /// It is answered here.
     Answered(Box<Answer>),
-    /// It gets a failure's answer.
-    Refused(Failure),
+    /// A rule denies it with this status; the client waits so long for that.
+    Denied(u16, Option<Duration>),
     /// It is over a limit.
     Limited(Box<Refusal>),
 }
@@ -122,7 +122,7 @@ impl<'a> Exchange<'a> {
                 Err(failure) => self.fail(failure).await,
             },
             Admission::Answered(answer) => self.answer(*answer).await,
-            Admission::Refused(failure) => self.fail(failure).await,
+            Admission::Denied(status, wait) => self.deny(status, wait).await,
             Admission::Limited(refusal) => self.turn_away(&refusal).await,
         };
         self.story.uploaded = self.upload.written;
@@ -134,6 +134,9 @@ impl<'a> Exchange<'a> {
 
     /// Lets the request in to its backend, or says what it gets instead.
     fn admit(&mut self) -> Admission {
+        if self.frontend.shared.config.asks_certificates || self.is_vouched_for() {
+            self.forget_forged();
+        }
         if let Some(limits) = &self.frontend.shared.limits
             && let Err(refusal) = self.count(limits)
         {
@@ -163,9 +166,7 @@ impl<'a> Exchange<'a> {
         let attempt = self.attempt().await?;
         let (server, began, status) = (attempt.server, attempt.began, self.client.scratch.response.status);
         let relayed = self.relay(attempt).await;
-        let verdict =
-            relayed.as_ref().map_or_else(|failure| attempt::verdict(*failure), |_| Verdict::Answered);
-        self.observe(server, verdict, status, began);
+        self.observe(server, relayed.as_ref().err().copied(), status, began);
         relayed
     }
 
@@ -240,9 +241,6 @@ impl<'a> Exchange<'a> {
     async fn answer(&mut self, answer: Answer) -> Next {
         let [cause, phase] = answer.termination;
         self.story.ended_by(cause, phase);
-        if let Some(delay) = answer.delay {
-            tokio::time::sleep(delay).await;
-        }
         // A body that comes with the request, and is small, is here already: the connection can stay then.
         let whole = self.upload.gather(&mut self.client.buffer).is_ok() && self.upload.is_read();
         let connection = self.connection_after(whole);
@@ -263,6 +261,7 @@ impl<'a> Exchange<'a> {
 
     /// Sends an answer of our own.
     async fn send_own(&mut self, status: u16, answer: &[u8], connection: Connection) -> Next {
+        let answer = &*secure::with_hsts(answer, self.frontend, self.client);
         self.story.status = Some(status);
         self.story.bytes += answer.len() as u64;
         self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);

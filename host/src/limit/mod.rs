@@ -18,11 +18,11 @@ use tokio::time::Instant;
 
 use crate::config::model::Config;
 use crate::config::model::limits::{Bound, Limit as Spec, Rate};
-use crate::http::head::RequestHead;
+use crate::rules::{Condition, Facts};
 use gcra::{Decision, Gcra};
 use held::{Entry, Held};
 use table::Table;
-use tally::Tally;
+use tally::{Spread, Tally};
 
 /// Where the clock of all limits begins.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -42,10 +42,10 @@ impl AllLimits {
         let frontends =
             config.frontends.iter().map(|frontend| ("frontend", &frontend.name, &frontend.limits));
         let backends = config.backends.iter().map(|backend| ("backend", &backend.name, &backend.limits));
-        let make = |before: &[Option<Arc<Limits>>], (kind, name, specs): (&str, &Arc<str>, &Vec<Spec>)| {
-            let owner = format!("{kind} {name}");
-            let before = before.iter().flatten().find(|limits| *limits.owner == owner);
-            (!specs.is_empty()).then(|| Arc::new(Limits::new(&owner, specs, before)))
+        let make = |before: &[Option<Arc<Limits>>],
+                    (kind, name, specs): (&'static str, &Arc<str>, &Vec<Spec>)| {
+            let before = before.iter().flatten().find(|limits| limits.proxy == *name);
+            (!specs.is_empty()).then(|| Arc::new(Limits::new(kind, name, specs, before)))
         };
         AllLimits {
             frontends: frontends.map(|of| make(&self.frontends, of)).collect(),
@@ -54,13 +54,29 @@ impl AllLimits {
     }
 }
 
+impl AllLimits {
+    /// Those that there are, the frontends' first.
+    pub(crate) fn all(&self) -> Vec<Arc<Limits>> {
+        self.frontends.iter().chain(&self.backends).flatten().cloned().collect()
+    }
+}
+
 /// The limits of a frontend or backend.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    /// Whose they are: "frontend web".
-    owner: Arc<str>,
-    requests: Vec<Arc<Limit>>,
+    /// Whose they are: `frontend` or `backend`.
+    kind: &'static str,
+    /// Its name.
+    proxy: Arc<str>,
+    requests: Vec<Conditional>,
     connections: Vec<Arc<Limit>>,
+}
+
+/// A limit on requests, and which of them it counts.
+#[derive(Debug)]
+struct Conditional {
+    when: Option<Arc<Condition>>,
+    limit: Arc<Limit>,
 }
 
 /// A request that is over a limit.
@@ -72,34 +88,83 @@ pub(crate) struct Refusal {
     pub(crate) lines: Vec<u8>,
 }
 
+/// What a limit has counted since it began.
+#[derive(Debug)]
+pub(crate) struct Counted<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// Whether what is over it passes.
+    pub(crate) dry_run: bool,
+    /// Requests or connections that were not over it.
+    pub(crate) passed: u64,
+    /// Those that were.
+    pub(crate) over: u64,
+    /// Keys that are remembered, of a rate also those whose allowance is full again.
+    pub(crate) keys: usize,
+    /// The most that can be.
+    pub(crate) max_keys: usize,
+}
+
 /// A header line to add to a response.
 pub(crate) type Line = (&'static str, Vec<u8>);
 
 impl Limits {
-    fn new(owner: &str, specs: &[Spec], before: Option<&Arc<Limits>>) -> Limits {
-        let known = || before.iter().flat_map(|before| before.requests.iter().chain(&before.connections));
-        let all = specs.iter().map(|spec| match known().find(|limit| limit.spec == *spec) {
-            Some(limit) => limit.clone(),
-            None => Arc::new(Limit::new(owner, spec)),
-        });
-        let (requests, connections) =
-            all.partition(|limit: &Arc<Limit>| matches!(limit.spec.bound, Bound::Requests(_)));
-        Limits { owner: owner.into(), requests, connections }
+    fn new(kind: &'static str, proxy: &Arc<str>, specs: &[Spec], before: Option<&Arc<Limits>>) -> Limits {
+        let owner = format!("{kind} {proxy}");
+        let (mut requests, mut connections) = (Vec::new(), Vec::new());
+        for spec in specs {
+            let known = before.and_then(|before| before.all().find(|limit| limit.spec == *spec));
+            let limit = known.cloned().unwrap_or_else(|| Arc::new(Limit::new(&owner, spec)));
+            match spec.bound {
+                // Its condition is the new one: the files that it names may have others in them.
+                Bound::Requests(_) => requests.push(Conditional { when: spec.when.0.clone(), limit }),
+                Bound::Connections(_) | Bound::ConnectionRate(_) => connections.push(limit),
+            }
+        }
+        Limits { kind, proxy: proxy.clone(), requests, connections }
+    }
+
+    /// Whether they are a `frontend`'s or a `backend`'s, and its name.
+    pub(crate) fn owner(&self) -> (&'static str, &str) {
+        (self.kind, &self.proxy)
+    }
+
+    /// What each has counted.
+    pub(crate) fn counted(&self) -> impl Iterator<Item = Counted<'_>> {
+        self.all().map(|limit| Counted {
+            name: &limit.spec.name,
+            dry_run: limit.spec.dry_run,
+            passed: limit.passed.sum(),
+            over: limit.over.sum(),
+            keys: match &limit.memory {
+                Memory::Rate(_, table) => table.keys(),
+                Memory::Held(_, held) => held.keys(),
+            },
+            max_keys: limit.spec.max_keys,
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Limit>> {
+        self.requests.iter().map(|conditional| &conditional.limit).chain(&self.connections)
+    }
+
+    /// Whether a condition wants to know the address that the client connected to.
+    pub(crate) fn needs_local(&self) -> bool {
+        self.requests.iter().any(|limit| limit.when.as_ref().is_some_and(|when| when.asks_for_port()))
     }
 
     /// Counts a request: the lines that its response is to carry.
     ///
     /// # Errors
     /// When it is over a limit.
-    pub(crate) fn request(
-        &self,
-        request: &RequestHead,
-        client: Option<IpAddr>,
-        now: Instant,
-    ) -> Result<Vec<Line>, Box<Refusal>> {
+    pub(crate) fn request(&self, facts: &Facts<'_>, now: Instant) -> Result<Vec<Line>, Box<Refusal>> {
         let (now_ns, mut lines) = (ns(now), Vec::new());
-        for limit in &self.requests {
-            if let Some(key) = key::key(&limit.spec, &limit.secret, client, Some(request)) {
+        let client = facts.client.map(|client| client.ip());
+        for Conditional { when, limit } in &self.requests {
+            if when.as_ref().is_some_and(|when| !when.holds(facts)) {
+                continue;
+            }
+            if let Some(key) = key::key(&limit.spec, &limit.secret, client, Some(facts)) {
                 limit.request(key, now_ns, &mut lines)?;
             }
         }
@@ -133,6 +198,8 @@ struct Limit {
     memory: Memory,
     /// What its headers say of it.
     policy: String,
+    passed: Spread,
+    over: Spread,
     tally: Tally,
 }
 
@@ -163,6 +230,8 @@ impl Limit {
             secret: RandomState::new(),
             memory,
             policy,
+            passed: Spread::default(),
+            over: Spread::default(),
             tally: Tally::default(),
         }
     }
@@ -173,6 +242,7 @@ impl Limit {
         let name = &self.spec.name;
         match decision {
             Decision::Pass { left, whole_in_ns } => {
+                self.passed.add_one();
                 if self.spec.headers && !self.spec.dry_run {
                     let whole_in = whole_in_ns.div_ceil(SECOND_NS);
                     lines.push(("ratelimit-policy", self.policy.clone().into_bytes()));
@@ -203,16 +273,12 @@ impl Limit {
             Memory::Rate(gcra, table) => {
                 let over =
                     matches!(table.apply(key, |state| gcra.ask(state, now_ns)), Decision::Refuse { .. });
-                if over {
-                    self.tell(now_ns, "connections");
-                }
+                self.count(over, now_ns);
                 (!over || self.spec.dry_run).then_some(None)
             }
             Memory::Held(most, held) => {
                 let (entry, over) = held.enter(key, *most, self.spec.dry_run);
-                if over {
-                    self.tell(now_ns, "connections");
-                }
+                self.count(over, now_ns);
                 match entry {
                     Entry::Counted => Some(Some(Place { limit: self.clone(), key })),
                     Entry::Uncounted => Some(None),
@@ -222,8 +288,18 @@ impl Limit {
         }
     }
 
+    /// Counts a connection.
+    fn count(&self, over: bool, now_ns: u64) {
+        if over {
+            self.tell(now_ns, "connections");
+        } else {
+            self.passed.add_one();
+        }
+    }
+
     /// Counts what is over the limit, and now and then says so.
     fn tell(&self, now_ns: u64, what: &str) {
+        self.over.add_one();
         let Some(count) = self.tally.count(now_ns) else { return };
         let (owner, limit) = (&self.owner, &self.spec.name);
         let done = if self.spec.dry_run { "would have been refused" } else { "were refused" };
@@ -250,8 +326,12 @@ impl Drop for Place {
 mod tests {
     use std::time::Duration;
 
+    use std::net::SocketAddr;
+
     use super::*;
     use crate::config;
+    use crate::http::head::RequestHead;
+    use crate::http::parse;
 
     fn config(limits: &str) -> Config {
         let text = format!(
@@ -270,24 +350,30 @@ mod tests {
         text.parse().ok()
     }
 
+    /// What a client's request comes to.
+    fn asked(limits: &Limits, address: Option<&str>, now: Instant) -> Result<Vec<Line>, Box<Refusal>> {
+        let client = address.map(|address| SocketAddr::new(address.parse().expect("an address"), 1234));
+        limits.request(&Facts::new(&RequestHead::default(), client), now)
+    }
+
     #[test]
     fn who_is_refused_learns_when_to_come_back() {
         let limits = limits("{ name = \"slow\", requests = 1, per = \"10s\", status = 503 }");
-        let (now, head) = (Instant::now(), RequestHead::default());
-        assert_eq!(limits.request(&head, client("10.0.0.1"), now), Ok(Vec::new()));
+        let now = Instant::now();
+        assert_eq!(asked(&limits, Some("10.0.0.1"), now), Ok(Vec::new()));
         let later = now + Duration::from_millis(2500);
-        let refusal = limits.request(&head, client("10.0.0.1"), later).unwrap_err();
+        let refusal = asked(&limits, Some("10.0.0.1"), later).unwrap_err();
         let lines =
             "retry-after: 8\r\nratelimit-policy: \"slow\";q=1;w=10\r\nratelimit: \"slow\";r=0;t=8\r\n";
         assert_eq!((refusal.status, String::from_utf8(refusal.lines).unwrap()), (503, lines.to_owned()));
-        assert!(limits.request(&head, client("10.0.0.2"), later).is_ok(), "another client");
-        assert!(limits.request(&head, None, later).is_ok(), "nobody's address");
+        assert!(asked(&limits, Some("10.0.0.2"), later).is_ok(), "another client");
+        assert!(asked(&limits, None, later).is_ok(), "nobody's address");
     }
 
     #[test]
     fn who_passes_may_learn_what_is_left() {
         let limits = limits("{ requests = 10, per = \"10s\", burst = 5, headers = true }");
-        let lines = limits.request(&RequestHead::default(), client("10.0.0.1"), Instant::now()).unwrap();
+        let lines = asked(&limits, Some("10.0.0.1"), Instant::now()).unwrap();
         let texts: Vec<_> = lines.iter().map(|(_, text)| String::from_utf8_lossy(text)).collect();
         assert_eq!(texts, ["\"limit-1\";q=10;w=10", "\"limit-1\";r=4;t=1"]);
     }
@@ -298,8 +384,8 @@ mod tests {
             "{ requests = 1, per = \"1h\", dry_run = true, headers = true }, { connections = 1, dry_run = true }, \
              { connection_rate = 1, per = \"1h\", dry_run = true, name = \"rate\" }",
         );
-        let (now, head) = (Instant::now(), RequestHead::default());
-        assert!((0..5).all(|_| limits.request(&head, client("10.0.0.1"), now).is_ok()));
+        let now = Instant::now();
+        assert!((0..5).all(|_| asked(&limits, Some("10.0.0.1"), now).is_ok()));
         let places: Vec<_> = (0..5).map(|_| limits.connection(client("10.0.0.1"), now).unwrap()).collect();
         assert_eq!(places.iter().map(Vec::len).sum::<usize>(), 5);
     }
@@ -333,13 +419,35 @@ mod tests {
         let text = "{ requests = 1, per = \"1h\" }, { requests = 9, per = \"1h\", key = \"path\" }";
         let all = AllLimits::default().renew(&config(text));
         let limits = |all: &AllLimits| all.frontends[0].clone().expect("limits");
-        let (now, head) = (Instant::now(), RequestHead::default());
-        let passes = |all: &AllLimits| limits(all).request(&head, client("10.0.0.1"), now).is_ok();
+        let now = Instant::now();
+        let passes = |all: &AllLimits| asked(&limits(all), Some("10.0.0.1"), now).is_ok();
         assert!(passes(&all) && !passes(&all));
         let same = all.renew(&config(&text.replace("= 9", "= 8")));
         assert!(!passes(&same));
-        assert!(!Arc::ptr_eq(&limits(&all).requests[1], &limits(&same).requests[1]));
+        assert!(!Arc::ptr_eq(&limits(&all).requests[1].limit, &limits(&same).requests[1].limit));
         let other = same.renew(&config(&text.replace("= 1,", "= 2,")));
         assert!(passes(&other));
+    }
+
+    #[test]
+    fn a_limit_counts_only_what_its_condition_means_and_remembers_when_that_changes() {
+        let text = |when: &str| format!("{{ requests = 1, per = \"1h\", when = {{ {when} }} }}");
+        let all =
+            AllLimits::default().renew(&config(&text("path_prefix = \"/api/\", not = { method = \"GET\" }")));
+        let passes = |all: &AllLimits, line: &str| {
+            let mut head = RequestHead::default();
+            parse::request(format!("{line} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes(), 9, &mut head)
+                .unwrap()
+                .unwrap();
+            let client = Some(SocketAddr::new([10, 0, 0, 1].into(), 1234));
+            all.frontends[0].as_ref().unwrap().request(&Facts::new(&head, client), Instant::now()).is_ok()
+        };
+        for _ in 0..3 {
+            assert!(passes(&all, "GET /api/x") && passes(&all, "POST /x"));
+        }
+        assert!(passes(&all, "POST /api/x") && !passes(&all, "POST /api/y"));
+        assert!(passes(&all, "GET /api/x"));
+        let wider = all.renew(&config(&text("path_prefix = \"/\"")));
+        assert!(!passes(&wider, "GET /"), "what was counted still counts");
     }
 }

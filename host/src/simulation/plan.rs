@@ -119,6 +119,7 @@ fn server(number: usize) -> model::Server {
         tls: None,
         labels: Vec::new(),
         resolution: Default::default(),
+        slowstart: None,
     }
 }
 
