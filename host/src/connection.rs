@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::buffer::Buffer;
 use crate::config::model::Http2;
-use crate::exchange::{Exchange, Next};
+use crate::exchange::{Exchange, Next, secure};
 use crate::failure::{self, Failure};
 use crate::h2;
 use crate::http::head;
@@ -312,8 +312,9 @@ impl Client {
         if let Some(status) = outcome.status {
             self.timer.set(Instant::now(), config.timeout.client);
             let page = frontend.shared.pages.page(status).response(failure::Connection::Close, false);
+            let page = secure::with_hsts(page, frontend, self);
             // Whether the client still takes the answer makes no difference now.
-            let _ = self.timer.limit(self.stream.write_all(page)).await;
+            let _ = self.timer.limit(self.stream.write_all(&page)).await;
             bytes = page.len() as u64;
         }
         let silent = self.buffer.is_empty() && failure == Failure::RequestTimeout;

@@ -19,10 +19,6 @@ pub enum Failure {
     Unprocessable,
     /// The request is larger than is allowed.
     RequestTooLarge,
-    /// A rule forbids the request.
-    Forbidden,
-    /// A limit on requests is reached.
-    TooManyRequests,
     /// The client was too slow with the request's head.
     RequestTimeout,
     /// The client closed the connection within the request's head.
@@ -108,8 +104,6 @@ impl Failure {
             BadRequestData      => (None,      b"PD", Never),
             Unprocessable       => (Some(422), b"PR", Never),
             RequestTooLarge     => (Some(413), b"PR", Never),
-            Forbidden           => (Some(403), b"PR", Never),
-            TooManyRequests     => (Some(429), b"PR", Never),
             RequestTimeout      => (Some(408), b"cR", Never),
             ClientAbortsRequest => (Some(400), b"CR", Never),
             ClientAbortsQueue   => (None,      b"CQ", Never),
@@ -242,10 +236,19 @@ impl Page {
         }
     }
 
+    /// The page for a status, if there is one.
+    pub(crate) fn find(status: u16) -> Option<&'static Page> {
+        PAGES.iter().find(|page| page.status == status)
+    }
+
     /// The page for a status. One that no failure has gets that of 500.
     pub fn of(status: u16) -> &'static Page {
-        let find = |status| PAGES.iter().find(|page| page.status == status);
-        find(status).or_else(|| find(500)).unwrap_or(&PAGES[0])
+        Page::find(status).or_else(|| Page::find(500)).unwrap_or(&PAGES[0])
+    }
+
+    /// The page of a rule that denies with a status that has none.
+    pub(crate) fn refusal(status: u16, reason: &str) -> Page {
+        Page::new(status, reason, "A rule of this site does not allow this request.")
     }
 
     /// The response's bytes: a whole one, or its head alone as the answer to HEAD.
@@ -276,8 +279,6 @@ mod tests {
             (Failure::BadRequestBody, 400, "PH"),
             (Failure::Unprocessable, 422, "PR"),
             (Failure::RequestTooLarge, 413, "PR"),
-            (Failure::Forbidden, 403, "PR"),
-            (Failure::TooManyRequests, 429, "PR"),
             (Failure::RequestTimeout, 408, "cR"),
             (Failure::ClientAbortsRequest, 400, "CR"),
             (Failure::ClientAbortsWait, 400, "CH"),

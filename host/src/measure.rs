@@ -76,6 +76,7 @@ enum Kind {
     Pick,
     Observe,
     Recall,
+    RecallReused,
     Respond,
     RespondReused,
     Update,
@@ -83,10 +84,11 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 7] = [
+    const ALL: [Kind; 8] = [
         Kind::Pick,
         Kind::Observe,
         Kind::Recall,
+        Kind::RecallReused,
         Kind::Respond,
         Kind::RespondReused,
         Kind::Update,
@@ -98,6 +100,7 @@ impl Kind {
             Kind::Pick => "pick",
             Kind::Observe => "observe",
             Kind::Recall => "recall",
+            Kind::RecallReused => "recall, reused",
             Kind::Respond => "respond",
             Kind::RespondReused => "respond, reused",
             Kind::Update => "update",
@@ -109,7 +112,9 @@ impl Kind {
         match self {
             Kind::Pick | Kind::Update => policy.is_balancer(),
             Kind::Observe => policy.wants_feedback(),
-            Kind::Recall | Kind::Respond | Kind::RespondReused => policy.is_persistence(),
+            Kind::Recall | Kind::RecallReused | Kind::Respond | Kind::RespondReused => {
+                policy.is_persistence()
+            }
             Kind::Configure => true,
         }
     }
@@ -293,6 +298,11 @@ impl Stand {
                 let recalled = self.probe.recall(&self.request, &self.value, CLIENT, NOW);
                 drop(black_box(recalled.map_err(fault)?));
             }
+            Kind::RecallReused => {
+                if let Some(persistence) = &mut self.persistence {
+                    drop(black_box(persistence.recall(&self.request, self.value.as_bytes(), CLIENT, NOW)));
+                }
+            }
             Kind::Respond => {
                 let reply = Reply { server, ..REPLY };
                 drop(black_box(self.probe.respond(&self.request, &self.response, &reply).map_err(fault)?));
@@ -363,7 +373,7 @@ mod tests {
             of.map(|row| row.call).collect::<Vec<_>>()
         };
         assert_eq!(calls("roundrobin"), ["pick", "update", "configure"]);
-        assert_eq!(calls("cookie"), ["recall", "respond", "respond, reused", "configure"]);
+        assert_eq!(calls("cookie"), ["recall", "recall, reused", "respond", "respond, reused", "configure"]);
         assert!(rows.iter().all(|row| row.median_ns > 0 && row.low_ns <= row.median_ns));
         assert!(table(&rows).contains("roundrobin"));
     }

@@ -14,6 +14,7 @@ use crate::config::model::pages::ErrorFile;
 use crate::failure::Page;
 use crate::http::head::{Framing, Known, ResponseHead};
 use crate::http::parse::{self, MAX_LINES};
+use crate::rules::reason;
 
 /// The largest file. Each page is held in memory, and sent to clients that may be many.
 const MAX_BYTES: usize = 1 << 20;
@@ -126,7 +127,7 @@ fn html(status: u16, body: &[u8]) -> Result<Page, Complaint> {
         "content-length: {}\r\ncache-control: no-cache\r\ncontent-type: text/html{charset}\r\n",
         body.len()
     );
-    Ok(Page::made(status, Page::reason(status).unwrap_or_default().as_bytes(), lines.as_bytes(), body))
+    Ok(Page::made(status, reason(status).as_bytes(), lines.as_bytes(), body))
 }
 
 /// A whole response. As in HAProxy, nothing at all means that nothing is sent.

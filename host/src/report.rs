@@ -69,7 +69,8 @@ fn write_guards(limits: &[Limit], pages: &[ErrorFile], out: &mut String) {
             (false, Bound::Requests(_)) => format!("else {}", limit.status),
             (false, _) => "else closed".to_owned(),
         };
-        let _ = writeln!(out, "    limit {}: {bound}, by {key}, {end}", limit.name);
+        let some = if limit.when.0.is_some() { ", of some" } else { "" };
+        let _ = writeln!(out, "    limit {}: {bound}, by {key}{some}, {end}", limit.name);
     }
     for page in pages {
         let _ = writeln!(out, "    errorfile {} from {}", page.status, page.path.display());

@@ -38,6 +38,11 @@ pub(crate) trait Carrier: Debug {
         Poll::Pending
     }
 
+    /// Whether its end is the request's alone, and says nothing of the peer; then [`Carrier::poll_abandoned`] does.
+    fn ends_with_request(&self) -> bool {
+        false
+    }
+
     /// The address on this side, where it has one.
     fn local(&self) -> Option<SocketAddr>;
 
@@ -125,6 +130,11 @@ impl Stream {
             Stream::Unix(stream) => stream.poll_read_ready(context).is_ready(),
             Stream::Carried(carrier) => carrier.poll_read_ready(context).is_ready(),
         }
+    }
+
+    /// Whether reading its end says nothing of whether the peer has left.
+    pub(crate) fn ends_with_request(&self) -> bool {
+        matches!(self, Stream::Carried(carrier) if carrier.ends_with_request())
     }
 
     /// Whether nothing has arrived that has not been read, not even the end, by asking the system. Always so for what

@@ -11,7 +11,10 @@ pub mod resolve;
 pub mod server;
 mod slots;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -75,9 +78,10 @@ impl Backend {
         backend
     }
 
-    /// Counts changes of the candidates: whoever holds an older list than this asks for the new one.
+    /// Counts changes of the candidates and of who is usable: whoever knows of an older state than this asks anew.
+    /// What is read of the servers after it is at least as new.
     pub fn version(&self) -> u64 {
-        self.version.load(Relaxed)
+        self.version.load(Acquire)
     }
 
     /// Who may be chosen now: the servers that are UP with a weight; backups only where nothing else is
@@ -163,7 +167,7 @@ impl Backend {
             list.extend(usable(true).take(1));
         }
         *self.candidates.lock().unwrap_or_else(PoisonError::into_inner) = list.into();
-        self.version.fetch_add(1, Relaxed);
+        self.version.fetch_add(1, Release);
     }
 }
 

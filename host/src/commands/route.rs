@@ -8,12 +8,13 @@ use clap::Args;
 
 use super::Error;
 use crate::config::diagnostics::{Diagnostics, Source};
+use crate::config::model::limits::{Bound, Limit};
 use crate::config::model::{BindAddress, Config, Frontend};
 use crate::config::{self, suggest};
 use crate::control;
 use crate::http::head::RequestHead;
 use crate::http::parse;
-use crate::rules::{Decision, Ending, Facts, HeaderEdit, Rule, Tls, reason};
+use crate::rules::{CERTIFICATE_LINES, Decision, Ending, Facts, HeaderEdit, Rule, Tls, reason};
 
 /// The request, and where its configuration is.
 #[derive(Debug, Args)]
@@ -85,7 +86,10 @@ fn explain(
     options: &Options,
 ) -> Result<String, Error> {
     let url = split(&options.url).map_err(Error::Usage)?;
-    let head = request(options, &url)?;
+    let mut head = request(options, &url)?;
+    if frontend.asks_certificates {
+        head.forget(&CERTIFICATE_LINES);
+    }
     let client = SocketAddr::new(options.from.to_canonical(), 0);
     let mut facts = Facts::new(&head, Some(client));
     let port = url.port.or_else(|| {
@@ -104,6 +108,7 @@ fn explain(
         line(&mut out, "connection", &format!("closed: `allow` and `deny` keep {} out", client.ip()));
         return Ok(out);
     }
+    counted(&mut out, &frontend.limits, &facts);
     let mut decision = Decision::default();
     let mut chosen_by = None;
     let rules = &frontend.rules;
@@ -124,10 +129,22 @@ fn explain(
             rules.decide(&facts, &mut decision, |rule| {
                 met(&mut out, rule, rules.rules(), source);
             });
+            if decision.ending.is_none() {
+                counted(&mut out, &backend.limits, &facts);
+            }
         }
     }
     outcome(&mut out, &decision, &facts);
     Ok(out)
+}
+
+/// Names the limits on requests that look at this one.
+fn counted(out: &mut String, limits: &[Limit], facts: &Facts<'_>) {
+    for limit in limits.iter().filter(|limit| matches!(limit.bound, Bound::Requests(_))) {
+        if limit.when.0.as_ref().is_none_or(|when| when.holds(facts)) {
+            line(out, "limit", &limit.name);
+        }
+    }
 }
 
 /// Says that a rule is met; gives its number in its section.
@@ -190,6 +207,7 @@ fn what(rule: &Rule) -> String {
         rule.use_backend.as_ref().map(|_| "use_backend"),
         ending,
         rule.rewrite_path.as_ref().map(|_| "rewrite_path"),
+        rule.set_query.as_ref().map(|_| "set_query"),
         (!rule.request.is_empty()).then_some("request"),
         (!rule.response.is_empty()).then_some("response"),
     ];
@@ -259,11 +277,13 @@ redirect = { scheme = "https", code = 301 }
 when = { path_prefix = "/api/", header = { x-key = true } }
 use_backend = "api"
 rewrite_path = { prefix = "/api/", with = "/" }
+set_query = "${query}&v=1"
 request = { set_header = { x-real-ip = "${src}" } }
 [backends.app]
 servers = [{ name = "a", address = "10.0.0.1:80" }]
 [backends.api]
 servers = [{ name = "a", address = "10.0.0.1:80" }]
+limits = [{ requests = 9, when = { query = { x = true } } }, { name = "put", requests = 1, when = { method = "PUT" } }]
 [[backends.api.rules]]
 response = { del_header = "server" }
 "#;
@@ -285,8 +305,8 @@ response = { del_header = "server" }
     fn it_says_which_rules_are_met_where_they_stand_and_what_comes_of_them() {
         assert_eq!(
             said("GET", "https://a.example/api/v1?x", &["X-Key: 1"], "10.0.0.9"),
-            "frontend web\n    rule 2     use_backend, rewrite_path, request (lb.toml:8)\n\
-             backend api: chosen by rule 2\n    rule 1     response (lb.toml:17)\n    target     /v1?x\n    \
+            "frontend web\n    rule 2     use_backend, rewrite_path, set_query, request (lb.toml:8)\n\
+             backend api: chosen by rule 2\n    rule 1     response (lb.toml:19)\n    limit      limit-1\n    target     /v1?x&v=1\n    \
              request    x-real-ip: 10.0.0.9\n    response   without server\n"
         );
         assert_eq!(

@@ -9,7 +9,6 @@ use super::discovery;
 use super::frontend::warn_of_missing_timeouts;
 use super::keys::Scope;
 use super::layer::{Layers, ServerOptions};
-use super::limits;
 use super::model::discovery::{Resolution, Template};
 use super::model::tls::ServerTls;
 use super::model::{Backend, Check, CheckKind, Server, ServerAddress, Span};
@@ -45,7 +44,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Back
         redispatch: proxy.redispatch.unwrap_or(false),
         timeout: timeout.of_server(),
         errorfile,
-        limits: limits::read(section),
+        limits: Vec::new(),
         rules: Default::default(),
     }
 }

@@ -1,19 +1,21 @@
 //! `errorfile`: which files; what is in them is looked at when the configuration is checked as a whole.
 
+use std::ops::RangeInclusive;
+
 use super::model::pages::ErrorFile;
 use super::section::{Complaint, Value};
-use crate::failure::Page;
+
+/// The statuses that have pages.
+const STATUSES: RangeInclusive<u16> = 400..=599;
 
 /// The files of one section.
 pub(super) fn read(value: Value<'_>) -> Option<Vec<ErrorFile>> {
     let mut files = Vec::new();
     for (name, span, value) in value.named()? {
-        let status = name.parse().ok().filter(|status| Page::reason(*status).is_some());
-        let Some(status) = status else {
-            let statuses: Vec<_> = Page::statuses().map(|status| status.to_string()).collect();
+        let Some(status) = name.parse().ok().filter(|status| STATUSES.contains(status)) else {
             let complaint = Complaint::new(
                 format!("`{}` is no status that has a page", name.escape_debug()),
-                format!("there are pages for {}", statuses.join(", ")),
+                "there are pages for 400 to 599, the statuses of failures and of rules that deny",
             );
             let problem = super::diagnostics::Problem::error(span, complaint.message).help(complaint.help);
             value.reading.report(problem);

@@ -12,7 +12,7 @@ use super::log_target;
 use super::model::{BindAddress, Config, Global, Span, Tune};
 use super::read::{bad_name, boolean, duration, is_name, limit, size};
 use super::section::{Section, Value};
-use super::{admin, backend, discovery, frontend, rules, suggest};
+use super::{admin, backend, discovery, frontend, limits, rules, suggest};
 
 /// What the text says. Meant to run only if nothing but warnings was reported.
 pub(super) fn read(file: &Section<'_>) -> Config {
@@ -30,6 +30,7 @@ pub(super) fn read(file: &Section<'_>) -> Config {
     let reader = rules::Reader::new(&names);
     for (backend, (_, section)) in backends.iter_mut().zip(&backend_sections) {
         backend.rules = reader.rules(section, true);
+        backend.limits = limits::read(section, &reader);
     }
 
     let mut frontends = Vec::new();
@@ -50,6 +51,7 @@ pub(super) fn read(file: &Section<'_>) -> Config {
         used.extend(index);
         let mut frontend = read.resolve(index.unwrap_or(0));
         frontend.rules = reader.rules(section, false);
+        frontend.limits = limits::read(section, &reader);
         frontend.access = reader.access(section);
         frontends.push(frontend);
     }

@@ -4,9 +4,9 @@ use toml::Spanned;
 
 use super::diagnostics::Problem;
 use super::layer::Layers;
-use super::limits;
 use super::log_target::LogChoice;
 use super::logging;
+use super::model::tls::ClientVerify;
 use super::model::{Bind, Frontend, Global, Http2, LogTarget, Span};
 use super::read::{Switch, limit};
 use super::section::{Section, Value};
@@ -52,6 +52,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         let help = "add one, as in `[global] log = \"stdout\"`";
         section.report(Problem::warning(section.span(), message).help(help));
     }
+    let asks = |bind: &Bind| bind.tls.as_ref().is_some_and(|tls| tls.verify != ClientVerify::None);
     let frontend = Frontend {
         name: name.into(),
         bind: Vec::new(),
@@ -65,8 +66,9 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         http2: proxy.h2.map_or_else(|| Some(Http2::default()), Switch::on),
         timeout: timeout.of_client(),
         errorfile,
-        limits: limits::read(section),
+        limits: Vec::new(),
         hsts: proxy.hsts.and_then(Switch::on),
+        asks_certificates: binds.iter().any(|(bind, _)| asks(bind)),
         redirect_https: proxy.redirect_https.and_then(Switch::on),
         rules: Default::default(),
         access: None,

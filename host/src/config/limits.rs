@@ -1,28 +1,31 @@
 //! `[[frontends.NAME.limits]]` and `[[backends.NAME.limits]]`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnostics::Problem;
 use super::model::Span;
-use super::model::limits::{Bound, KeyPart, Limit, Rate};
+use super::model::limits::{Bound, KeyPart, Limit, Rate, When};
 use super::read::{bad_name, boolean, interval, is_name, is_token};
+use super::rules::Reader;
 use super::section::{Complaint, Section, Value};
 use crate::failure::Page;
+use crate::rules::{Condition, is_never};
 
 /// More than this in a second is no limit.
 const MOST_A_SECOND: u128 = 1_000_000;
 
 /// The limits of a frontend or backend.
-pub(super) fn read(section: &Section<'_>) -> Vec<Limit> {
+pub(super) fn read(section: &Section<'_>, rules: &Reader) -> Vec<Limit> {
     let values = section.read("limits", |value| Some(value.one_or_many())).unwrap_or_default();
     let mut named = HashMap::new();
     let limits = values.into_iter().enumerate();
-    limits.filter_map(|(index, value)| limit(value, index, &mut named)).collect()
+    limits.filter_map(|(index, value)| limit(value, index, &mut named, rules)).collect()
 }
 
 /// One limit; `named` are the names of those before it, each with where it stands.
-fn limit(value: Value<'_>, index: usize, named: &mut HashMap<String, Span>) -> Option<Limit> {
+fn limit(value: Value<'_>, index: usize, named: &mut HashMap<String, Span>, rules: &Reader) -> Option<Limit> {
     let table = value.section()?;
     let (name, span) =
         table.read("name", name).unwrap_or_else(|| (format!("limit-{}", index + 1), value.span()));
@@ -33,6 +36,7 @@ fn limit(value: Value<'_>, index: usize, named: &mut HashMap<String, Span>) -> O
     let key = table.read("key", key).unwrap_or_else(|| vec![KeyPart::Client]);
     let bound = bound(&table, &key);
     let requests = matches!(bound, Some(Bound::Requests(_)) | None);
+    let when = when(&table, rules, requests);
     let per_request = ["status", "headers"].into_iter().filter(|_| !requests);
     let rate_only = ["per", "burst"].into_iter().filter(|_| matches!(bound, Some(Bound::Connections(_))));
     for (key, why) in per_request
@@ -46,6 +50,7 @@ fn limit(value: Value<'_>, index: usize, named: &mut HashMap<String, Span>) -> O
     // The other keys are read whatever the bound is, so that all that is wrong is said.
     let limit = Limit {
         name: name.into(),
+        when: When(when.map(Arc::new)),
         key,
         prefix_v4: table.read("prefix_v4", |value| value.integer(0..=32)).unwrap_or(32),
         prefix_v6: table.read("prefix_v6", |value| value.integer(0..=128)).unwrap_or(64),
@@ -58,6 +63,21 @@ fn limit(value: Value<'_>, index: usize, named: &mut HashMap<String, Span>) -> O
             .map_or(100_000, |keys| keys as usize),
     };
     bound.map(|_| limit)
+}
+
+/// Which requests the limit counts.
+fn when(table: &Section<'_>, rules: &Reader, requests: bool) -> Option<Condition> {
+    let when = table.read("when", |value| rules.condition(value))?;
+    let span = table.span_of("when");
+    if !requests {
+        let problem =
+            Problem::error(span, "of a connection there is nothing to look at: no request has been read yet");
+        table.report(problem.help("leave `when` out, or bound `requests`"));
+    } else if is_never(&when) {
+        let message = "this limit counts no request: its conditions exclude each other";
+        table.report(Problem::warning(span, message));
+    }
+    Some(when)
 }
 
 /// What the limit bounds: one thing.

@@ -104,6 +104,8 @@ pub struct Frontend {
     pub limits: Vec<limits::Limit>,
     /// What browsers are told of TLS.
     pub hsts: Option<tls::Hsts>,
+    /// Whether any of its listeners asks for clients' certificates.
+    pub asks_certificates: bool,
     /// Where requests that came in clear are sent.
     pub redirect_https: Option<tls::HttpsRedirect>,
     /// What is done to which requests, before a backend has them.

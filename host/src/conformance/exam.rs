@@ -266,16 +266,16 @@ impl Exam<'_> {
         request: &Sample<RequestHead>,
         value: &str,
         client: IpAddr,
-    ) -> Result<Affinity, Stop> {
+    ) -> Result<(Affinity, u32), Stop> {
         self.time_ms += 1;
         let outcome = self.probe.recall(&request.head, value, client, self.time_ms);
         self.log.time(Call::Recall, &self.probe);
-        let affinity = outcome.map_err(|fault| {
+        let (affinity, reusable_ms) = outcome.map_err(|fault| {
             let sent = format!("the key's value {}, client {client}; {}", start_of(&value), request.about);
             self.failed(Call::Recall, &fault, sent)
         })?;
         self.log.answers.push(Answer::Recall(affinity.clone()));
-        Ok(affinity)
+        Ok((affinity, reusable_ms))
     }
 
     pub(super) fn respond(

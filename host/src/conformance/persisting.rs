@@ -19,6 +19,7 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "hostile-keys", applies: Policy::is_persistence, run: hostile_keys },
     Case { name: "responses", applies: Policy::is_persistence, run: responses },
     Case { name: "reused-answers", applies: Policy::is_persistence, run: reused_answers },
+    Case { name: "reused-recalls", applies: Policy::is_persistence, run: reused_recalls },
     Case { name: "keys-reconfigured", applies: Policy::is_persistence, run: reconfigured },
     Case { name: "keys-long-run", applies: Policy::is_persistence, run: long_run },
 ];
@@ -78,7 +79,7 @@ fn one_round_trip(exam: &mut Exam<'_>, server: u32, sent: Option<&[u8]>) -> Resu
     let Some(key) = exam.probe().key().cloned() else { return Ok(false) };
     let Some(value) = key_set(&amendment, &key).map(str::to_owned) else { return Ok(false) };
     let client = samples::clients()[0];
-    let affinity = exam.recall(&request, &value, client)?;
+    let (affinity, _) = exam.recall(&request, &value, client)?;
     if affinity.server == Some(server) && affinity.standing == Standing::Valid {
         return Ok(true);
     }
@@ -246,6 +247,42 @@ fn again(
     Err(Stop::wrong(message, reply_in_words(&later, request, response)))
 }
 
+/// The same of whom a value names: for any client, with any request, at any time.
+fn reused_recalls(scene: &mut Scene<'_>) -> Result<(), Stop> {
+    let mut requests = samples::hostile_requests(scene.settings);
+    requests.push(samples::plain_request());
+    let mut exam = scene.start(servers(5))?;
+    let mut values = values(&mut exam);
+    let key = exam.probe().key().cloned();
+    for server in 0..5 {
+        let asked = reply(&exam, server);
+        let (amendment, _) = exam.respond(&samples::plain_request(), &samples::responses()[0], asked)?;
+        values.extend(key.as_ref().and_then(|key| key_set(&amendment, key)).map(str::to_owned));
+    }
+    for value in values {
+        let (first, holds_ms) = exam.recall(&samples::plain_request(), &value, samples::clients()[0])?;
+        let later_ms = match holds_ms {
+            // Each visit is a millisecond later than the one before it.
+            0 | 1 => continue,
+            u32::MAX => A_DAY_MS,
+            ms => u64::from(ms) - 1,
+        };
+        let (request, client) = (exam.rng.one(&requests).clone(), *exam.rng.one(&samples::clients()));
+        exam.time_ms += later_ms - 1;
+        let (second, _) = exam.recall(&request, &value, client)?;
+        if second != first {
+            let message = format!(
+                "it let the host give its answer again, and {later_ms} ms later it has another itself: {}, then {}",
+                start_of(&first),
+                start_of(&second)
+            );
+            let sent = format!("the key's value {}, client {client}; {}", start_of(&value), request.about);
+            return Err(Stop::wrong(message, sent));
+        }
+    }
+    Ok(())
+}
+
 fn reconfigured(scene: &mut Scene<'_>) -> Result<(), Stop> {
     let mut exam = scene.start(servers(5))?;
     for count in [1, 40, 3, 2, 300, 5] {
@@ -273,7 +310,7 @@ fn long_run(scene: &mut Scene<'_>) -> Result<(), Stop> {
         let client = *exam.rng.one(&samples::clients());
         let (request, response) = (exam.rng.one(&requests).clone(), exam.rng.one(&answers).clone());
         let value = exam.rng.one(&values);
-        let affinity = exam.recall(&request, value, client)?;
+        let (affinity, _) = exam.recall(&request, value, client)?;
         let server = affinity.server.unwrap_or(exam.rng.below(SERVERS) as u32);
         let reply = Reply { standing: affinity.standing, note: affinity.note, ..reply(&exam, server) };
         exam.respond(&request, &response, reply)?;

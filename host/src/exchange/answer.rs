@@ -1,7 +1,6 @@
-//! Answers given in a server's place: redirects, fixed answers, refusals with headers of their own.
+//! Answers given in a server's place: redirects and fixed answers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::request::write_line;
 use crate::failure::Connection;
@@ -19,8 +18,6 @@ pub(super) struct Answer {
     pub(super) body: Arc<[u8]>,
     /// The first two characters of the log's termination state: who ended the exchange, and in which phase.
     pub(super) termination: [u8; 2],
-    /// How long it is held back.
-    pub(super) delay: Option<Duration>,
 }
 
 impl Answer {
@@ -59,7 +56,6 @@ mod tests {
             headers: vec![("location".into(), b"https://a.example/".to_vec())],
             body: Arc::from(*b"gone"),
             termination: *b"LR",
-            delay: None,
         };
         let text = |connection, head_only| String::from_utf8(answer.response(connection, head_only)).unwrap();
         let head = "HTTP/1.1 302 Found\r\ncontent-length: 4\r\nlocation: https://a.example/\r\n";

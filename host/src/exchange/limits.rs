@@ -1,6 +1,7 @@
 //! Where limits meet requests, and what those get that are over one.
 
 use super::edits::LineEdit;
+use super::ruled::facts;
 use super::{Exchange, Next};
 use crate::failure::Page;
 use crate::limit::{Limits, Refusal};
@@ -8,8 +9,11 @@ use crate::limit::{Limits, Refusal};
 impl<'a> Exchange<'a> {
     /// Counts the request; its response is to carry what the limits have to say.
     pub(super) fn count(&mut self, limits: &Limits) -> Result<(), Box<Refusal>> {
-        let client = self.client.peer.map(|peer| peer.ip());
-        let lines = limits.request(&self.client.scratch.request, client, self.story.came.head)?;
+        let mut facts = facts(self.client);
+        if limits.needs_local() {
+            facts.local = self.client.stream.local();
+        }
+        let lines = limits.request(&facts, self.story.came.head)?;
         self.edits.response.extend(lines.into_iter().map(|(name, value)| LineEdit::Add(name.into(), value)));
         Ok(())
     }
@@ -26,9 +30,15 @@ impl<'a> Exchange<'a> {
         self.send_own(page.status(), &answer, connection).await
     }
 
-    /// The page for a status: the backend's, the frontend's, or the built-in one.
+    /// The page for a status: the backend's, once the request has one, the frontend's, or the built-in one.
+    pub(super) fn find_page(&self, status: u16) -> Option<&'a Page> {
+        let backend = self.story.admitted.then_some(self.backend);
+        let own = backend.and_then(|backend| backend.pages.find(status));
+        own.or_else(|| self.frontend.shared.pages.find(status)).or_else(|| Page::find(status))
+    }
+
+    /// The page for a failure's status.
     pub(super) fn page(&self, status: u16) -> &'a Page {
-        let (frontend, backend) = (self.frontend, self.backend);
-        backend.pages.find(status).unwrap_or_else(|| frontend.shared.pages.page(status))
+        self.find_page(status).unwrap_or_else(|| Page::of(status))
     }
 }

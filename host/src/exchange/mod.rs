@@ -21,13 +21,13 @@ mod relay;
 mod request;
 mod response;
 mod ruled;
-mod secure;
+pub(crate) mod secure;
 mod story;
 mod transfer;
 mod tunnel;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -59,8 +59,8 @@ enum Admission {
     Admitted,
     /// It is answered here.
     Answered(Box<Answer>),
-    /// It gets a failure's answer.
-    Refused(Failure),
+    /// A rule denies it with this status; the client waits so long for that.
+    Denied(u16, Option<Duration>),
     /// It is over a limit.
     Limited(Box<Refusal>),
 }
@@ -123,7 +123,7 @@ impl<'a> Exchange<'a> {
                 Err(failure) => self.fail(failure).await,
             },
             Admission::Answered(answer) => self.answer(*answer).await,
-            Admission::Refused(failure) => self.fail(failure).await,
+            Admission::Denied(status, wait) => self.deny(status, wait).await,
             Admission::Limited(refusal) => self.turn_away(&refusal).await,
         };
         self.story.uploaded = self.upload.written;
@@ -135,6 +135,9 @@ impl<'a> Exchange<'a> {
 
     /// Lets the request in to its backend, or says what it gets instead.
     fn admit(&mut self) -> Admission {
+        if self.frontend.shared.config.asks_certificates || self.is_vouched_for() {
+            self.forget_forged();
+        }
         if let Some(limits) = &self.frontend.shared.limits
             && let Err(refusal) = self.count(limits)
         {
@@ -241,9 +244,6 @@ impl<'a> Exchange<'a> {
     async fn answer(&mut self, answer: Answer) -> Next {
         let [cause, phase] = answer.termination;
         self.story.ended_by(cause, phase);
-        if let Some(delay) = answer.delay {
-            tokio::time::sleep(delay).await;
-        }
         // A body that comes with the request, and is small, is here already: the connection can stay then.
         let whole = self.upload.gather(&mut self.client.buffer).is_ok() && self.upload.is_read();
         let connection = self.connection_after(whole);
@@ -264,6 +264,7 @@ impl<'a> Exchange<'a> {
 
     /// Sends an answer of our own.
     async fn send_own(&mut self, status: u16, answer: &[u8], connection: Connection) -> Next {
+        let answer = &*secure::with_hsts(answer, self.frontend, self.client);
         self.story.status = Some(status);
         self.story.bytes += answer.len() as u64;
         self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);

@@ -1,15 +1,20 @@
 //! What rules make of a request before a server has it: its backend, changes to its heads, or an answer of our own.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::edits::LineEdit;
-use super::{Admission, Exchange};
+use super::{Admission, Exchange, Next};
 use crate::connection::Client;
-use crate::failure::Failure;
-use crate::rules::{Answered, Decision, Ending, Facts, HeaderEdit, RuleSet, Tls, reason};
+use crate::failure::Page;
+use crate::rules::{Answered, Certificate, Decision, Ending, Facts, HeaderEdit, RuleSet, Tls, reason};
 
 impl Exchange<'_> {
     /// Evaluates the rules of the frontend, and then those of the backend that serves. `None` where the request goes
@@ -43,16 +48,74 @@ impl Exchange<'_> {
         }
         admission
     }
+
+    /// Denies the request, after a while where it is to wait for that.
+    pub(super) async fn deny(&mut self, status: u16, wait: Option<Duration>) -> Next {
+        self.story.ended_by(b'P', if wait.is_some() { b'T' } else { b'R' });
+        let left = match wait {
+            Some(wait) => self.hold_back(wait).await,
+            None => false,
+        };
+        // A body that comes with the request, and is small, is here already: the connection can stay then.
+        let whole = self.upload.gather(&mut self.client.buffer).is_ok() && self.upload.is_read();
+        let made;
+        let page = match self.find_page(status) {
+            Some(page) => page,
+            None => {
+                made = Page::refusal(status, reason(status));
+                &made
+            }
+        };
+        let connection = self.connection_after(whole && !left && !page.is_silence());
+        let answer = page.response(connection, self.client.scratch.request.method() == b"HEAD");
+        self.send_own(page.status(), answer, connection).await
+    }
+
+    /// Has the client wait; whether it left before.
+    async fn hold_back(&mut self, wait: Duration) -> bool {
+        let (client, bufsize) = (&mut *self.client, self.worker.tune.bufsize);
+        client.timer.set(Instant::now(), Some(wait));
+        poll_fn(|context| {
+            if has_left(client, bufsize, context) {
+                return Poll::Ready(true);
+            }
+            client.timer.poll_elapsed(context).map(|_| false)
+        })
+        .await
+    }
+}
+
+/// Whether a client that waits has left; else wakes the task when it does. What it sends meanwhile is kept, as far as
+/// there is room.
+fn has_left(client: &mut Client, bufsize: usize, context: &mut Context<'_>) -> bool {
+    if client.stream.ends_with_request() {
+        return client.stream.split().0.is_abandoned(context);
+    }
+    while client.stream.has_news(context) {
+        client.buffer.ensure(bufsize);
+        if client.buffer.is_full() {
+            return false;
+        }
+        match client.stream.split().0.poll_read(context, &mut client.buffer) {
+            Poll::Ready(Ok(count)) if count > 0 => {}
+            Poll::Ready(_) => return true,
+            Poll::Pending => client.buffer.release(),
+        }
+    }
+    false
 }
 
 /// The facts that each rule goes by.
-fn facts(client: &Client) -> Facts<'_> {
+pub(super) fn facts(client: &Client) -> Facts<'_> {
     let mut facts = Facts::new(&client.scratch.request, client.peer);
-    facts.tls = client.tls.as_deref().map(|tls| Tls {
-        version: tls.version,
-        cipher: tls.cipher,
-        sni: tls.server_name.as_deref().unwrap_or_default(),
-        client: tls.client.as_ref().map_or("", |certificate| &certificate.subject),
+    facts.tls = client.tls.as_deref().map(|session| Tls {
+        version: session.version,
+        cipher: session.cipher,
+        sni: session.server_name.as_deref().unwrap_or_default(),
+        client: session.client.as_ref().map(|certificate| Certificate {
+            subject: &certificate.subject,
+            common_name: certificate.common_name.as_deref(),
+        }),
     });
     facts
 }
@@ -84,12 +147,8 @@ fn request_id() -> u128 {
 /// What becomes of a request that a rule ends.
 fn admission_for(ending: &Ending, facts: &Facts<'_>) -> Admission {
     match ending {
-        Ending::Deny(403) => Admission::Refused(Failure::Forbidden),
-        Ending::Deny(429) => Admission::Refused(Failure::TooManyRequests),
-        Ending::Deny(status) => Admission::Answered(Box::new(refusal(*status, *b"PR"))),
-        Ending::Tarpit(wait, status) => {
-            Admission::Answered(Box::new(Answer { delay: Some(*wait), ..refusal(*status, *b"PT") }))
-        }
+        Ending::Deny(status) => Admission::Denied(*status, None),
+        Ending::Tarpit(wait, status) => Admission::Denied(*status, Some(*wait)),
         Ending::Redirect(redirect) => Admission::Answered(Box::new(answer(redirect.answer(facts)))),
         Ending::Respond(respond) => Admission::Answered(Box::new(answer(respond.answer(facts)))),
     }
@@ -103,23 +162,6 @@ fn answer(answered: Answered) -> Answer {
         headers: answered.headers,
         body: Arc::from(answered.body),
         termination: *b"LR",
-        delay: None,
-    }
-}
-
-/// A refusal that has no page among those of failures.
-fn refusal(status: u16, termination: [u8; 2]) -> Answer {
-    let reason = reason(status);
-    let text = "A rule of this site does not allow this request.";
-    let body = format!("<html><body><h1>{status} {reason}</h1>\n{text}\n</body></html>\n");
-    let line = |name: &str, value: &str| (Box::from(name), value.as_bytes().to_vec());
-    Answer {
-        status,
-        reason,
-        headers: vec![line("cache-control", "no-cache"), line("content-type", "text/html")],
-        body: Arc::from(body.into_bytes()),
-        termination,
-        delay: None,
     }
 }
 

@@ -1,44 +1,49 @@
 //! What TLS means for an exchange: who came in clear is sent to https, browsers are told to stay there, servers learn
 //! of the client's certificate, and persistence's own cookies are kept from scripts and from the clear.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Exchange;
 use super::answer::Answer;
 use super::edits::LineEdit;
+use super::ruled::facts;
 use crate::config::model::tls::{Hsts, HttpsRedirect};
+use crate::connection::Client;
 use crate::http::head::RequestHead;
-
-/// The lines by which servers learn of a client's certificate.
-const CLIENT_LINES: [&str; 3] = ["x-ssl-client-cn", "x-ssl-client-dn", "x-ssl-client-verify"];
+use crate::rules::CERTIFICATE_LINES;
+use crate::worker::FrontendSeat;
 
 impl Exchange<'_> {
     /// Puts the changes that TLS asks for to the edits, or answers a request that must not come in clear.
     pub(super) fn secure(&mut self) -> Option<Answer> {
         let config = &self.frontend.shared.config;
-        let Some(session) = &self.client.tls else {
+        if self.client.tls.is_none() {
             let redirect = config.redirect_https.as_ref()?;
             return to_https(&self.client.scratch.request, redirect);
-        };
+        }
         if let Some(hsts) = &config.hsts {
             self.edits.response.push(LineEdit::Set("strict-transport-security".into(), line(hsts)));
         }
-        if session.asked {
-            // Whoever could send these could pass for anybody.
-            self.edits.request.extend(CLIENT_LINES.map(|name| LineEdit::Remove(name.into())));
-            if let Some(client) = &session.client {
-                let lines = [
-                    (CLIENT_LINES[0], client.common_name.as_deref()),
-                    (CLIENT_LINES[1], Some(client.subject.as_str())),
-                    (CLIENT_LINES[2], Some("0")),
-                ];
-                let lines = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
-                self.edits
-                    .request
-                    .extend(lines.map(|(name, value)| LineEdit::Add(name.into(), value.into())));
-            }
+        if self.is_vouched_for() {
+            let facts = facts(self.client);
+            let lines = CERTIFICATE_LINES.into_iter().filter_map(|name| Some((name, facts.vouched(name)?)));
+            let lines = lines.map(|(name, value)| LineEdit::Add(name.into(), value.into()));
+            self.edits.request.extend(lines);
         }
         None
+    }
+
+    /// Whether the client showed a certificate that was found good.
+    pub(super) fn is_vouched_for(&self) -> bool {
+        self.client.tls.as_ref().is_some_and(|session| session.client.is_some())
+    }
+
+    /// Takes away the lines that nobody but this program may write: whoever could send them could pass for anybody,
+    /// to servers, rules, limits and policies.
+    pub(super) fn forget_forged(&mut self) {
+        let head = Arc::make_mut(&mut self.client.scratch.request);
+        head.forget(&CERTIFICATE_LINES);
     }
 
     /// What is added to the cookies that persistence inserts.
@@ -80,7 +85,6 @@ fn to_https(request: &RequestHead, redirect: &HttpsRedirect) -> Option<Answer> {
         headers: vec![("location".into(), location)],
         body: Arc::from([]),
         termination: *b"LR",
-        delay: None,
     })
 }
 
@@ -91,6 +95,24 @@ fn without_port(authority: &[u8]) -> &[u8] {
         Some(colon) => &authority[..from + colon],
         None => authority,
     }
+}
+
+/// An answer of our own with what browsers are to know, where it goes over TLS (RFC 6797, section 7.1). A page that says
+/// it by itself has the last word.
+pub(crate) fn with_hsts<'a>(answer: &'a [u8], frontend: &FrontendSeat, client: &Client) -> Cow<'a, [u8]> {
+    match &frontend.shared.config.hsts {
+        Some(hsts) if client.tls.is_some() => hinted(answer, hsts),
+        _ => answer.into(),
+    }
+}
+
+fn hinted<'a>(answer: &'a [u8], hsts: &Hsts) -> Cow<'a, [u8]> {
+    let Some(end) = memchr::memmem::find(answer, b"\r\n\r\n") else { return answer.into() };
+    if memchr::memmem::find(&answer[..end], b"\r\nstrict-transport-security:").is_some() {
+        return answer.into();
+    }
+    let (head, rest) = answer.split_at(end);
+    [head, b"\r\nstrict-transport-security: ", &line(hsts), rest].concat().into()
 }
 
 /// The value of `strict-transport-security` (RFC 6797, section 6.1).
@@ -139,5 +161,19 @@ mod tests {
         };
         assert_eq!(hsts(false, false), "max-age=31536000");
         assert_eq!(hsts(true, true), "max-age=31536000; includeSubDomains; preload");
+    }
+
+    #[test]
+    fn answers_of_our_own_say_it_once() {
+        let hsts =
+            Hsts { max_age: std::time::Duration::from_secs(9), include_subdomains: false, preload: false };
+        let said = |answer: &str| String::from_utf8(hinted(answer.as_bytes(), &hsts).into_owned()).unwrap();
+        let line = "strict-transport-security: max-age=9\r\n";
+        let page = "HTTP/1.1 403 Forbidden\r\ncontent-length: 4\r\n\r\n\r\n\r\n";
+        assert_eq!(said(page), page.replacen("4\r\n", &format!("4\r\n{line}"), 1));
+        assert_eq!(said("HTTP/1.1 204 None\r\n\r\n"), format!("HTTP/1.1 204 None\r\n{line}\r\n"));
+        let own = "HTTP/1.1 503 Busy\r\nstrict-transport-security: max-age=0\r\n\r\n";
+        assert_eq!(said(own), own);
+        assert_eq!(said(""), "");
     }
 }

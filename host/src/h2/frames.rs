@@ -150,8 +150,9 @@ impl body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let mut state = self.0.0.borrow_mut();
         if let Some(frame) = state.waiting.pop_front() {
+            let was_full = state.bytes >= ENOUGH;
             state.bytes -= frame.data_ref().map_or(0, Bytes::len);
-            let writer = state.writer.take();
+            let writer = if was_full && state.bytes < ENOUGH { state.writer.take() } else { None };
             drop(state);
             if let Some(writer) = writer {
                 writer.wake();

@@ -192,7 +192,7 @@ async fn answer(connection: Rc<Connection>, request: Request<Incoming>) -> io::R
     let Translated { head, rest, kind } = request::translate(request);
     let stream = Stream::new(rest, kind, frames.clone(), connection.worker.tune);
     let client = Client::new(Carried(Box::new(stream)), connection.peer, connection.tls.clone());
-    tokio::task::spawn_local(exchange(active, client, head, came));
+    wire::run(exchange(active, client, head, came));
     let head = frames.head().await?;
     Ok(head.map(|()| body))
 }

@@ -107,7 +107,7 @@ fn write(parts: &Parts, kind: Kind, chunked: bool) -> Result<Head, Failure> {
     let separator = if scheme.is_empty() { "" } else { "://" };
     let whole =
         if target == path && path.starts_with('/') { (scheme, separator, authority) } else { ("", "", "") };
-    let line = format!("{} {}{}{}{target} HTTP/2.0", parts.method, whole.0, whole.1, whole.2);
+    let line = [parts.method.as_str(), " ", whole.0, whole.1, whole.2, target, " HTTP/2.0"].concat();
     Ok(Head { text, line: line.into_bytes() })
 }
 

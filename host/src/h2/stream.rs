@@ -164,6 +164,10 @@ impl Carrier for Stream {
         if self.download.borrow().tunnel { Poll::Pending } else { self.frames.poll_unwanted(context) }
     }
 
+    fn ends_with_request(&self) -> bool {
+        true
+    }
+
     fn local(&self) -> Option<SocketAddr> {
         None
     }

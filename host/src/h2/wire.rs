@@ -14,12 +14,16 @@ use crate::stream::Stream;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Local;
 
-impl<Task: Future + 'static> Executor<Task> for Local {
+impl<Task: Future<Output = ()> + 'static> Executor<Task> for Local {
     fn execute(&self, task: Task) {
-        drop(tokio::task::spawn_local(async move {
-            task.await;
-        }));
+        run(task);
     }
+}
+
+/// Runs a task on this thread. It is large, and the runtime would copy it several times on its way in and out: in a box
+/// it stays where it is.
+pub(crate) fn run(task: impl Future<Output = ()> + 'static) {
+    drop(tokio::task::spawn_local(Box::pin(task)));
 }
 
 /// The byte stream under a connection of HTTP/2.

@@ -207,6 +207,15 @@ impl RequestHead {
         self.lines.slice(self.request_line)
     }
 
+    /// Takes away the lines of these names, in any case.
+    pub fn forget(&mut self, names: &[&str]) {
+        let Lines { bytes, lines } = &mut self.lines;
+        lines.retain(|line| {
+            let name = bytes.get(line.name.range()).unwrap_or_default();
+            !names.iter().any(|forgotten| name.eq_ignore_ascii_case(forgotten.as_bytes()))
+        });
+    }
+
     /// Has the log show another request line: the one of the protocol that the client spoke.
     pub fn log_as(&mut self, line: &[u8]) {
         let bytes = &mut self.lines.bytes;

@@ -5,14 +5,14 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
 use crate::config::model::limits::{KeyPart, Limit};
-use crate::http::head::RequestHead;
+use crate::rules::Facts;
 
 /// The key of what came; `None` where it lacks a part. Of a connection there is no request.
 pub(super) fn key(
     limit: &Limit,
     secret: &RandomState,
     client: Option<IpAddr>,
-    request: Option<&RequestHead>,
+    request: Option<&Facts<'_>>,
 ) -> Option<u64> {
     let mut hasher = secret.build_hasher();
     for part in &limit.key {
@@ -24,9 +24,9 @@ pub(super) fn key(
                 }
                 IpAddr::V6(address) => hasher.write_u128(masked(address.to_bits(), 128, limit.prefix_v6)),
             },
-            KeyPart::Header(name) => text(&mut hasher, request?.lines().header(name.as_bytes())?),
-            KeyPart::Cookie(name) => text(&mut hasher, request?.cookie(name.as_bytes())?),
-            KeyPart::Path => text(&mut hasher, request?.path()),
+            KeyPart::Header(name) => text(&mut hasher, request?.headers(name).next()?),
+            KeyPart::Cookie(name) => text(&mut hasher, request?.head.cookie(name.as_bytes())?),
+            KeyPart::Path => text(&mut hasher, request?.head.path()),
         }
     }
     Some(hasher.finish())
@@ -49,12 +49,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::model::limits::{Bound, Rate};
+    use crate::config::model::limits::{Bound, Rate, When};
+    use crate::http::head::RequestHead;
     use crate::http::parse;
 
     fn limit(key: &[KeyPart]) -> Limit {
         Limit {
             name: "l".into(),
+            when: When::default(),
             key: key.to_vec(),
             prefix_v4: 24,
             prefix_v6: 64,
@@ -72,7 +74,7 @@ mod tests {
             let mut head = RequestHead::default();
             let text = format!("GET {lines}\r\n\r\n");
             parse::request(text.as_bytes(), 100, &mut head).unwrap().unwrap();
-            key(&limit, &secret, client.parse().ok(), Some(&head))
+            key(&limit, &secret, client.parse().ok(), Some(&Facts::new(&head, None)))
         };
         requests.iter().map(key).collect()
     }

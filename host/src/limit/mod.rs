@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::config::model::Config;
 use crate::config::model::limits::{Bound, Limit as Spec, Rate};
-use crate::http::head::RequestHead;
+use crate::rules::{Condition, Facts};
 use gcra::{Decision, Gcra};
 use held::{Entry, Held};
 use table::Table;
@@ -59,8 +59,15 @@ impl AllLimits {
 pub(crate) struct Limits {
     /// Whose they are: "frontend web".
     owner: Arc<str>,
-    requests: Vec<Arc<Limit>>,
+    requests: Vec<Conditional>,
     connections: Vec<Arc<Limit>>,
+}
+
+/// A limit on requests, and which of them it counts.
+#[derive(Debug)]
+struct Conditional {
+    when: Option<Arc<Condition>>,
+    limit: Arc<Limit>,
 }
 
 /// A request that is over a limit.
@@ -77,29 +84,40 @@ pub(crate) type Line = (&'static str, Vec<u8>);
 
 impl Limits {
     fn new(owner: &str, specs: &[Spec], before: Option<&Arc<Limits>>) -> Limits {
-        let known = || before.iter().flat_map(|before| before.requests.iter().chain(&before.connections));
-        let all = specs.iter().map(|spec| match known().find(|limit| limit.spec == *spec) {
-            Some(limit) => limit.clone(),
-            None => Arc::new(Limit::new(owner, spec)),
-        });
-        let (requests, connections) =
-            all.partition(|limit: &Arc<Limit>| matches!(limit.spec.bound, Bound::Requests(_)));
+        let (mut requests, mut connections) = (Vec::new(), Vec::new());
+        for spec in specs {
+            let known = before.and_then(|before| before.all().find(|limit| limit.spec == *spec));
+            let limit = known.cloned().unwrap_or_else(|| Arc::new(Limit::new(owner, spec)));
+            match spec.bound {
+                // Its condition is the new one: the files that it names may have others in them.
+                Bound::Requests(_) => requests.push(Conditional { when: spec.when.0.clone(), limit }),
+                Bound::Connections(_) | Bound::ConnectionRate(_) => connections.push(limit),
+            }
+        }
         Limits { owner: owner.into(), requests, connections }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Limit>> {
+        self.requests.iter().map(|conditional| &conditional.limit).chain(&self.connections)
+    }
+
+    /// Whether a condition wants to know the address that the client connected to.
+    pub(crate) fn needs_local(&self) -> bool {
+        self.requests.iter().any(|limit| limit.when.as_ref().is_some_and(|when| when.asks_for_port()))
     }
 
     /// Counts a request: the lines that its response is to carry.
     ///
     /// # Errors
     /// When it is over a limit.
-    pub(crate) fn request(
-        &self,
-        request: &RequestHead,
-        client: Option<IpAddr>,
-        now: Instant,
-    ) -> Result<Vec<Line>, Box<Refusal>> {
+    pub(crate) fn request(&self, facts: &Facts<'_>, now: Instant) -> Result<Vec<Line>, Box<Refusal>> {
         let (now_ns, mut lines) = (ns(now), Vec::new());
-        for limit in &self.requests {
-            if let Some(key) = key::key(&limit.spec, &limit.secret, client, Some(request)) {
+        let client = facts.client.map(|client| client.ip());
+        for Conditional { when, limit } in &self.requests {
+            if when.as_ref().is_some_and(|when| !when.holds(facts)) {
+                continue;
+            }
+            if let Some(key) = key::key(&limit.spec, &limit.secret, client, Some(facts)) {
                 limit.request(key, now_ns, &mut lines)?;
             }
         }
@@ -250,8 +268,12 @@ impl Drop for Place {
 mod tests {
     use std::time::Duration;
 
+    use std::net::SocketAddr;
+
     use super::*;
     use crate::config;
+    use crate::http::head::RequestHead;
+    use crate::http::parse;
 
     fn config(limits: &str) -> Config {
         let text = format!(
@@ -270,24 +292,30 @@ mod tests {
         text.parse().ok()
     }
 
+    /// What a client's request comes to.
+    fn asked(limits: &Limits, address: Option<&str>, now: Instant) -> Result<Vec<Line>, Box<Refusal>> {
+        let client = address.map(|address| SocketAddr::new(address.parse().expect("an address"), 1234));
+        limits.request(&Facts::new(&RequestHead::default(), client), now)
+    }
+
     #[test]
     fn who_is_refused_learns_when_to_come_back() {
         let limits = limits("{ name = \"slow\", requests = 1, per = \"10s\", status = 503 }");
-        let (now, head) = (Instant::now(), RequestHead::default());
-        assert_eq!(limits.request(&head, client("10.0.0.1"), now), Ok(Vec::new()));
+        let now = Instant::now();
+        assert_eq!(asked(&limits, Some("10.0.0.1"), now), Ok(Vec::new()));
         let later = now + Duration::from_millis(2500);
-        let refusal = limits.request(&head, client("10.0.0.1"), later).unwrap_err();
+        let refusal = asked(&limits, Some("10.0.0.1"), later).unwrap_err();
         let lines =
             "retry-after: 8\r\nratelimit-policy: \"slow\";q=1;w=10\r\nratelimit: \"slow\";r=0;t=8\r\n";
         assert_eq!((refusal.status, String::from_utf8(refusal.lines).unwrap()), (503, lines.to_owned()));
-        assert!(limits.request(&head, client("10.0.0.2"), later).is_ok(), "another client");
-        assert!(limits.request(&head, None, later).is_ok(), "nobody's address");
+        assert!(asked(&limits, Some("10.0.0.2"), later).is_ok(), "another client");
+        assert!(asked(&limits, None, later).is_ok(), "nobody's address");
     }
 
     #[test]
     fn who_passes_may_learn_what_is_left() {
         let limits = limits("{ requests = 10, per = \"10s\", burst = 5, headers = true }");
-        let lines = limits.request(&RequestHead::default(), client("10.0.0.1"), Instant::now()).unwrap();
+        let lines = asked(&limits, Some("10.0.0.1"), Instant::now()).unwrap();
         let texts: Vec<_> = lines.iter().map(|(_, text)| String::from_utf8_lossy(text)).collect();
         assert_eq!(texts, ["\"limit-1\";q=10;w=10", "\"limit-1\";r=4;t=1"]);
     }
@@ -298,8 +326,8 @@ mod tests {
             "{ requests = 1, per = \"1h\", dry_run = true, headers = true }, { connections = 1, dry_run = true }, \
              { connection_rate = 1, per = \"1h\", dry_run = true, name = \"rate\" }",
         );
-        let (now, head) = (Instant::now(), RequestHead::default());
-        assert!((0..5).all(|_| limits.request(&head, client("10.0.0.1"), now).is_ok()));
+        let now = Instant::now();
+        assert!((0..5).all(|_| asked(&limits, Some("10.0.0.1"), now).is_ok()));
         let places: Vec<_> = (0..5).map(|_| limits.connection(client("10.0.0.1"), now).unwrap()).collect();
         assert_eq!(places.iter().map(Vec::len).sum::<usize>(), 5);
     }
@@ -333,13 +361,35 @@ mod tests {
         let text = "{ requests = 1, per = \"1h\" }, { requests = 9, per = \"1h\", key = \"path\" }";
         let all = AllLimits::default().renew(&config(text));
         let limits = |all: &AllLimits| all.frontends[0].clone().expect("limits");
-        let (now, head) = (Instant::now(), RequestHead::default());
-        let passes = |all: &AllLimits| limits(all).request(&head, client("10.0.0.1"), now).is_ok();
+        let now = Instant::now();
+        let passes = |all: &AllLimits| asked(&limits(all), Some("10.0.0.1"), now).is_ok();
         assert!(passes(&all) && !passes(&all));
         let same = all.renew(&config(&text.replace("= 9", "= 8")));
         assert!(!passes(&same));
-        assert!(!Arc::ptr_eq(&limits(&all).requests[1], &limits(&same).requests[1]));
+        assert!(!Arc::ptr_eq(&limits(&all).requests[1].limit, &limits(&same).requests[1].limit));
         let other = same.renew(&config(&text.replace("= 1,", "= 2,")));
         assert!(passes(&other));
+    }
+
+    #[test]
+    fn a_limit_counts_only_what_its_condition_means_and_remembers_when_that_changes() {
+        let text = |when: &str| format!("{{ requests = 1, per = \"1h\", when = {{ {when} }} }}");
+        let all =
+            AllLimits::default().renew(&config(&text("path_prefix = \"/api/\", not = { method = \"GET\" }")));
+        let passes = |all: &AllLimits, line: &str| {
+            let mut head = RequestHead::default();
+            parse::request(format!("{line} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes(), 9, &mut head)
+                .unwrap()
+                .unwrap();
+            let client = Some(SocketAddr::new([10, 0, 0, 1].into(), 1234));
+            all.frontends[0].as_ref().unwrap().request(&Facts::new(&head, client), Instant::now()).is_ok()
+        };
+        for _ in 0..3 {
+            assert!(passes(&all, "GET /api/x") && passes(&all, "POST /x"));
+        }
+        assert!(passes(&all, "POST /api/x") && !passes(&all, "POST /api/y"));
+        assert!(passes(&all, "GET /api/x"));
+        let wider = all.renew(&config(&text("path_prefix = \"/\"")));
+        assert!(!passes(&wider, "GET /"), "what was counted still counts");
     }
 }

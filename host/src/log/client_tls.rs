@@ -1,100 +1,18 @@
 //! TLS towards a log daemon: whom it trusts, and by which name the daemon is known.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 use crate::config::model::LogTls;
-
-/// Where systems keep the authorities that they trust.
-const SYSTEM: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
+use crate::tls::trust;
 
 /// What a client needs for it.
 pub(super) fn client(tls: &LogTls) -> io::Result<(Arc<ClientConfig>, ServerName<'static>)> {
     let host = tls.address.rsplit_once(':').map_or(&*tls.address, |(host, _)| host);
     let name = tls.sni.as_deref().unwrap_or(host.trim_matches(['[', ']']));
     let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?;
-    let config = if tls.verify {
-        builder.with_root_certificates(authorities(tls.ca_file.as_deref())?).with_no_client_auth()
-    } else {
-        let anybody = Arc::new(Anybody(provider));
-        builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
-    };
-    Ok((Arc::new(config), name))
-}
-
-fn authorities(file: Option<&Path>) -> io::Result<RootCertStore> {
-    let system = || SYSTEM.iter().map(PathBuf::from).find(|path| path.exists());
-    let Some(path) = file.map(Path::to_owned).or_else(system) else {
-        return Err(io::Error::other("this system has no list of authorities: set `ca_file`"));
-    };
-    let failed = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| failed(&error))? {
-        let certificate = certificate.map_err(|error| failed(&error))?;
-        // Systems' lists have some that are no use any more; a file of one's own has none to spare.
-        if let Err(error) = roots.add(certificate)
-            && file.is_some()
-        {
-            return Err(failed(&error));
-        }
-    }
-    if roots.is_empty() {
-        return Err(failed(&"there is no certificate in it"));
-    }
-    Ok(roots)
-}
-
-/// Takes any certificate, as `verify = "none"` asks for; signatures are verified all the same.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    Ok((trust::client(tls.verify, tls.ca_file.as_deref())?, name))
 }

@@ -248,13 +248,14 @@ impl Instance {
         Ok(Some(key))
     }
 
+    /// Asks whom a key's value names, and for how many milliseconds the answer holds for visits with that value.
     pub(super) fn recall(
         &mut self,
         request: &Arc<RequestHead>,
         key: &Key,
         visit: persistence::Visit<'_>,
-    ) -> Result<Affinity, Fault> {
-        let Some(persistence) = &self.persistence else { return Ok(Affinity::default()) };
+    ) -> Result<(Affinity, u32), Fault> {
+        let Some(persistence) = &self.persistence else { return Ok((Affinity::default(), u32::MAX)) };
         begin(&mut self.store, REQUEST_BUDGET);
         self.store.data_mut().request = Some(request.clone());
         let answer = persistence.call_recall(&mut self.store, visit);
@@ -267,7 +268,7 @@ impl Instance {
             note: answer.note,
         };
         validate::affinity(&affinity, key, self.servers())?;
-        Ok(affinity)
+        Ok((affinity, answer.reusable_ms))
     }
 
     /// Asks for a response's changes, and for how many milliseconds they hold for replies like this.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::reuse::Reuse;
+use super::reuse::{Recalled, Reuse};
 use super::seat::Place;
 use super::{Affinity, Amendment, Key, Reply, Standing};
 use crate::backend::Backend;
@@ -14,14 +14,15 @@ pub struct Persistence {
     backend: Arc<Backend>,
     place: Place,
     key: Arc<Key>,
+    recalled: Recalled,
     reuse: Reuse,
     unchanged: Arc<Amendment>,
 }
 
 impl Persistence {
     pub(super) fn new(backend: Arc<Backend>, place: Place, key: Key) -> Persistence {
-        let reuse = Reuse::new(backend.servers.len());
-        Persistence { backend, place, key: Arc::new(key), reuse, unchanged: Arc::default() }
+        let (recalled, reuse) = (Recalled::new(backend.servers.len()), Reuse::new(backend.servers.len()));
+        Persistence { backend, place, key: Arc::new(key), recalled, reuse, unchanged: Arc::default() }
     }
 
     /// Where the key is: a request without it needs no [`recall`](Self::recall).
@@ -39,9 +40,20 @@ impl Persistence {
         time_ms: u64,
     ) -> Affinity {
         let unknown = Affinity { standing: Standing::Unknown, ..Affinity::default() };
-        let Ok(value) = std::str::from_utf8(value) else { return unknown };
-        let Some(mut affinity) = self.place.recall(request, &self.key, value, client, time_ms) else {
-            return unknown;
+        // Before anything else: what changes while the policy is asked makes its answer one of yesterday.
+        let version = self.backend.version();
+        let mut affinity = match self.recalled.find(value, version, time_ms) {
+            Some(affinity) => {
+                self.place.tally().reused.add_one();
+                affinity.clone()
+            }
+            None => {
+                let Ok(text) = std::str::from_utf8(value) else { return unknown };
+                let answer = self.place.recall(request, &self.key, text, client, time_ms);
+                let Some((affinity, reusable_ms)) = answer else { return unknown };
+                self.recalled.keep(value, version, time_ms, &affinity, reusable_ms);
+                affinity
+            }
         };
         let usable = |server: &u32| {
             self.backend.servers.get(*server as usize).is_some_and(|server| server.is_usable())

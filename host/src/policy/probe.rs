@@ -112,7 +112,7 @@ impl Probe {
         self.timed(|instance, _| instance.pick(request, arrival))
     }
 
-    /// Asks whom a key's value names. For persistence.
+    /// Asks whom a key's value names, and for how many milliseconds that holds. For persistence.
     ///
     /// # Errors
     /// When it fails, or answers what cannot be.
@@ -122,11 +122,11 @@ impl Probe {
         value: &str,
         client: IpAddr,
         time_ms: u64,
-    ) -> Result<Affinity, Fault> {
+    ) -> Result<(Affinity, u32), Fault> {
         let visit = persistence::Visit { value, time_ms, client: bindings::address(client) };
         self.timed(|instance, key| match key {
             Some(key) => instance.recall(request, key, visit),
-            None => Ok(Affinity::default()),
+            None => Ok((Affinity::default(), 0)),
         })
     }
 

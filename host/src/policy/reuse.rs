@@ -1,12 +1,86 @@
-//! Answers of `respond` that the policy lets the host give again.
+//! Answers of `recall` and `respond` that the policy lets the host give again.
 //!
-//! One table a worker and configuration, direct mapped: a lookup is one comparison, a newer answer takes an
+//! One table of each a worker and configuration, direct mapped: a lookup is one comparison, a newer answer takes an
 //! older one's place, and it never grows. It goes with the configuration whose answers it holds; an instance
 //! that is made anew has the same, so it need not forget.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use super::{Amendment, Reply, Standing};
+use super::{Affinity, Amendment, Reply, Standing};
+
+/// From when to when an answer may be given, both included, in milliseconds; a clock set back ends it.
+#[derive(Debug, Clone, Copy)]
+struct Lifetime(u64, u64);
+
+impl Lifetime {
+    /// Of an answer that holds for so long, which is not 0.
+    fn new(time_ms: u64, reusable_ms: u32) -> Lifetime {
+        match reusable_ms {
+            u32::MAX => Lifetime(0, u64::MAX),
+            ms => Lifetime(time_ms, time_ms.saturating_add(u64::from(ms) - 1)),
+        }
+    }
+
+    fn contains(self, time_ms: u64) -> bool {
+        (self.0..=self.1).contains(&time_ms)
+    }
+}
+
+/// What `recall` said to a key's value while nothing changed about who is usable.
+#[derive(Debug)]
+pub(super) struct Recalled {
+    entries: Box<[Option<Visit>]>,
+    /// Of this worker alone, so that nobody can choose values that push out one another.
+    hasher: RandomState,
+}
+
+#[derive(Debug, Clone)]
+struct Visit {
+    value: Box<[u8]>,
+    /// The version of the backend that the answer was given in.
+    version: u64,
+    lifetime: Lifetime,
+    affinity: Affinity,
+}
+
+/// A longer value is not kept, in bytes: it is not one that names a server and nothing else.
+const LONGEST_VALUE: usize = 128;
+
+impl Recalled {
+    pub(super) fn new(servers: usize) -> Recalled {
+        let size = (servers * PER_SERVER).next_power_of_two().clamp(64, MOST);
+        Recalled { entries: vec![None; size].into(), hasher: RandomState::new() }
+    }
+
+    pub(super) fn find(&self, value: &[u8], version: u64, time_ms: u64) -> Option<&Affinity> {
+        let visit = self.entries.get(self.place(value))?.as_ref()?;
+        let same = visit.version == version && *visit.value == *value && visit.lifetime.contains(time_ms);
+        same.then_some(&visit.affinity)
+    }
+
+    pub(super) fn keep(
+        &mut self,
+        value: &[u8],
+        version: u64,
+        time_ms: u64,
+        affinity: &Affinity,
+        reusable_ms: u32,
+    ) {
+        if reusable_ms == 0 || value.len() > LONGEST_VALUE {
+            return;
+        }
+        let place = self.place(value);
+        if let Some(entry) = self.entries.get_mut(place) {
+            let lifetime = Lifetime::new(time_ms, reusable_ms);
+            *entry = Some(Visit { value: value.into(), version, lifetime, affinity: affinity.clone() });
+        }
+    }
+
+    fn place(&self, value: &[u8]) -> usize {
+        self.hasher.hash_one(value) as usize & (self.entries.len() - 1)
+    }
+}
 
 /// All of a reply but its time; a reply with a value that the server sent is not kept: values are many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +94,11 @@ struct Likeness {
 #[derive(Debug, Clone)]
 struct Entry {
     likeness: Likeness,
-    /// From when to when it may be given, both included; a clock set back ends it.
-    time_ms: (u64, u64),
+    lifetime: Lifetime,
     amendment: Arc<Amendment>,
 }
 
-/// The table.
+/// What `respond` said to replies.
 #[derive(Debug)]
 pub(super) struct Reuse {
     entries: Box<[Option<Entry>]>,
@@ -33,7 +106,7 @@ pub(super) struct Reuse {
 
 /// Replies differ by server, and by a handful of standings and the rest.
 const PER_SERVER: usize = 8;
-/// At some 60 bytes each, up to half a megabyte a worker and backend.
+/// At some 60 bytes each, up to half a megabyte a worker and backend; with values that name servers, a megabyte more.
 const MOST: usize = 8192;
 
 impl Reuse {
@@ -45,19 +118,15 @@ impl Reuse {
     pub(super) fn find(&self, reply: &Reply<'_>) -> Option<&Arc<Amendment>> {
         let likeness = Likeness::of(reply)?;
         let entry = self.entries.get(self.place(likeness))?.as_ref()?;
-        let (from, to) = entry.time_ms;
-        (entry.likeness == likeness && (from..=to).contains(&reply.time_ms)).then_some(&entry.amendment)
+        (entry.likeness == likeness && entry.lifetime.contains(reply.time_ms)).then_some(&entry.amendment)
     }
 
     pub(super) fn keep(&mut self, reply: &Reply<'_>, amendment: &Arc<Amendment>, reusable_ms: u32) {
         let (Some(likeness), 1..) = (Likeness::of(reply), reusable_ms) else { return };
-        let time_ms = match reusable_ms {
-            u32::MAX => (0, u64::MAX),
-            ms => (reply.time_ms, reply.time_ms.saturating_add(u64::from(ms) - 1)),
-        };
+        let lifetime = Lifetime::new(reply.time_ms, reusable_ms);
         let place = self.place(likeness);
         if let Some(entry) = self.entries.get_mut(place) {
-            *entry = Some(Entry { likeness, time_ms, amendment: amendment.clone() });
+            *entry = Some(Entry { likeness, lifetime, amendment: amendment.clone() });
         }
     }
 
@@ -112,6 +181,42 @@ mod tests {
         assert!(reuse.find(&Reply { time_ms: 1009, ..REPLY }).is_some());
         assert!(reuse.find(&Reply { time_ms: 1010, ..REPLY }).is_none());
         assert!(reuse.find(&Reply { time_ms: 999, ..REPLY }).is_none(), "the clock was set back");
+    }
+
+    #[test]
+    fn what_was_recalled_is_given_again_for_its_value_while_it_lasts_and_no_server_changes() {
+        let mut recalled = Recalled::new(2);
+        let affinity =
+            |server| Affinity { server: Some(server), standing: Standing::Valid, ..Affinity::default() };
+        recalled.keep(b"a", 1, 1000, &affinity(0), u32::MAX);
+        assert_eq!(recalled.find(b"a", 1, 9_999_999), Some(&affinity(0)));
+        assert_eq!(recalled.find(b"a", 2, 1000), None, "some server came or went");
+        assert_eq!(recalled.find(b"A", 1, 1000), None);
+        recalled.keep(b"b", 1, 1000, &affinity(1), 10);
+        assert_eq!(recalled.find(b"b", 1, 1009), Some(&affinity(1)));
+        assert_eq!(recalled.find(b"b", 1, 1010), None);
+        assert_eq!(recalled.find(b"b", 1, 999), None, "the clock was set back");
+        recalled.keep(b"c", 1, 1000, &affinity(1), 0);
+        assert_eq!(recalled.find(b"c", 1, 1000), None);
+        let long = [b'x'; LONGEST_VALUE + 1];
+        recalled.keep(&long, 1, 1000, &affinity(1), u32::MAX);
+        assert_eq!(recalled.find(&long, 1, 1000), None);
+    }
+
+    #[test]
+    fn a_flood_of_values_does_not_let_what_was_recalled_grow_or_mix() {
+        let mut recalled = Recalled::new(2);
+        let values: Vec<_> = (0..10_000u32).map(|number| (number, number.to_string())).collect();
+        for (number, value) in &values {
+            let affinity = Affinity { note: u64::from(*number), ..Affinity::default() };
+            recalled.keep(value.as_bytes(), 1, 1000, &affinity, u32::MAX);
+        }
+        assert_eq!(recalled.entries.len(), 64);
+        for (number, value) in &values {
+            if let Some(found) = recalled.find(value.as_bytes(), 1, 1000) {
+                assert_eq!(found.note, u64::from(*number));
+            }
+        }
     }
 
     #[test]

@@ -240,7 +240,7 @@ impl Place {
         value: &str,
         client: std::net::IpAddr,
         time_ms: u64,
-    ) -> Option<Affinity> {
+    ) -> Option<(Affinity, u32)> {
         let visit = persistence::Visit { value, time_ms, client: bindings::address(client) };
         let answer = self.with(|seat| seat.call(time_ms, |instance| instance.recall(request, key, visit)));
         self.count(answer.is_some());

@@ -82,6 +82,44 @@ impl RewritePath {
     }
 }
 
+/// Another query for the server.
+#[derive(Debug)]
+pub enum SetQuery {
+    /// This one; an empty one is none.
+    Whole(Template),
+    /// Whatever a pattern finds gives way; `$1` is what its first group found.
+    Regex(Regex, Box<[u8]>),
+}
+
+impl SetQuery {
+    /// Changes the query of what rules have made of the target so far; a target without a path is left alone, and so is
+    /// one without a query where a pattern should find something.
+    pub(super) fn apply(&self, facts: &Facts<'_>, target: &mut Option<Vec<u8>>) {
+        let current = target.as_deref().unwrap_or(facts.head.target());
+        let Some((_, end)) = path_of(current) else { return };
+        let query = match (self, current.get(end + 1..)) {
+            (SetQuery::Whole(template), _) => {
+                let mut query = Vec::new();
+                template.render(facts, &mut query);
+                query
+            }
+            (SetQuery::Regex(regex, with), Some(query)) => regex.replace_all(query, &**with).into_owned(),
+            (SetQuery::Regex(..), None) => return,
+        };
+        let mut changed = current[..end].to_vec();
+        changed.extend_from_slice(if query.is_empty() { b"" } else { b"?" });
+        for byte in query {
+            match byte {
+                b'#' => changed.extend_from_slice(b"%23"),
+                byte if byte.is_ascii_graphic() => changed.push(byte),
+                // Nothing that a client put in can end the target.
+                byte => changed.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            }
+        }
+        *target = Some(changed);
+    }
+}
+
 /// Where a target's path stands in it.
 fn path_of(target: &[u8]) -> Option<(usize, usize)> {
     let start = if target.first() == Some(&b'/') {

@@ -106,7 +106,7 @@ impl Condition {
     }
 
     /// Whether it looks at the port that the client connected to.
-    pub(super) fn asks_for_port(&self) -> bool {
+    pub(crate) fn asks_for_port(&self) -> bool {
         match self {
             Condition::All(many) | Condition::Any(many) => many.iter().any(Condition::asks_for_port),
             Condition::Not(condition) => condition.asks_for_port(),
@@ -117,7 +117,6 @@ impl Condition {
 
 impl Test {
     fn passes(&self, facts: &Facts<'_>) -> bool {
-        let lines = facts.head.lines();
         match self {
             Test::Host(hosts) => hosts.iter().any(|pattern| pattern.fits(facts.host)),
             Test::HostRegex(patterns) => found(patterns, facts.host),
@@ -126,12 +125,9 @@ impl Test {
             Test::PathSuffix(suffixes) => suffixes.iter().any(|suffix| facts.path.ends_with(suffix)),
             Test::PathRegex(patterns) => found(patterns, facts.path),
             Test::Method(methods) => methods.iter().any(|method| **method == *facts.head.method()),
-            Test::Header(name, value) => {
-                let named = lines.iter().filter(|(line, ..)| line.eq_ignore_ascii_case(name.as_bytes()));
-                value.passes(named.map(|(_, value, _)| value))
-            }
+            Test::Header(name, value) => value.passes(facts.headers(name)),
             Test::Cookie(name, value) => {
-                let pairs = lines.known(Known::Cookie).flat_map(cookies::pairs);
+                let pairs = facts.head.lines().known(Known::Cookie).flat_map(cookies::pairs);
                 value.passes(pairs.filter(|pair| pair.name == name.as_bytes()).map(|pair| pair.value))
             }
             Test::Query(name, value) => value.passes(facts.parameter(name.as_bytes()).into_iter()),

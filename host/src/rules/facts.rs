@@ -32,9 +32,21 @@ pub struct Tls<'a> {
     pub cipher: &'a str,
     /// The server name that the client asked for; may be empty.
     pub sni: &'a str,
-    /// The subject of the client's certificate; empty without one.
-    pub client: &'a str,
+    /// The client's certificate, which was found good.
+    pub client: Option<Certificate<'a>>,
 }
+
+/// A client's certificate.
+#[derive(Debug, Clone, Copy)]
+pub struct Certificate<'a> {
+    /// Its subject.
+    pub subject: &'a str,
+    /// The subject's common name, if it has one.
+    pub common_name: Option<&'a str>,
+}
+
+/// The lines by which servers learn of a client's certificate, and which nobody else may write.
+pub const CERTIFICATE_LINES: [&str; 3] = ["x-ssl-client-cn", "x-ssl-client-dn", "x-ssl-client-verify"];
 
 impl<'a> Facts<'a> {
     /// The facts of a request from this client.
@@ -49,6 +61,21 @@ impl<'a> Facts<'a> {
             path: head.path(),
             query: head.query(),
         }
+    }
+
+    /// The value of a line that this program adds to the request, by what it knows of the client's certificate.
+    pub(crate) fn vouched(&self, name: &str) -> Option<&'a [u8]> {
+        let certificate = self.tls?.client?;
+        let line = CERTIFICATE_LINES.iter().position(|line| name.eq_ignore_ascii_case(line))?;
+        let value = [certificate.common_name, Some(certificate.subject), Some("0")][line];
+        value.map(str::as_bytes)
+    }
+
+    /// The values of the request's lines of a name, as a server gets them from the client and from what is known of its
+    /// certificate.
+    pub(crate) fn headers<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'a [u8]> + 'f {
+        let lines = self.head.lines().iter().filter(|(line, ..)| line.eq_ignore_ascii_case(name.as_bytes()));
+        lines.map(|(_, value, _)| value).chain(self.vouched(name))
     }
 
     pub(super) fn address(&self) -> Option<IpAddr> {

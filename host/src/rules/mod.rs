@@ -20,14 +20,14 @@ use crate::config::model::Span;
 
 pub use action::{
     Answered, Cookie, Ending, HeaderEdit, HeaderEdits, HostOrPath, Redirect, RedirectTo, Respond,
-    RewritePath, UseBackend, reason,
+    RewritePath, SetQuery, UseBackend, reason,
 };
 pub use condition::{Condition, HostPattern, Pattern, Test, ValueTest};
-pub use facts::{Facts, Tls};
+pub use facts::{CERTIFICATE_LINES, Certificate, Facts, Tls};
 pub use file::{Contents, ListFile};
 pub use map::Map;
 pub use network::{NetworkSet, Networks};
-pub use reach::{Flaw, flaws};
+pub use reach::{Flaw, flaws, is_never};
 pub use template::{Template, VARIABLES};
 
 /// One rule: what it means, and what it does.
@@ -41,6 +41,8 @@ pub struct Rule {
     pub response: HeaderEdits,
     /// Another path for the server.
     pub rewrite_path: Option<RewritePath>,
+    /// Another query for the server.
+    pub set_query: Option<SetQuery>,
     /// The backend that serves.
     pub use_backend: Option<UseBackend>,
     /// An end without a server.
@@ -104,6 +106,9 @@ impl RuleSet {
             if let Some(rewrite) = &rule.rewrite_path {
                 rewrite.apply(facts.head.target(), &mut decision.target);
             }
+            if let Some(query) = &rule.set_query {
+                query.apply(facts, &mut decision.target);
+            }
             if decision.backend.is_none()
                 && let Some(choice) = &rule.use_backend
             {
@@ -122,6 +127,7 @@ impl Rule {
     fn templates(&self, asked: fn(&Template) -> bool) -> bool {
         self.request.templates().any(asked)
             || self.response.templates().any(asked)
+            || matches!(&self.set_query, Some(SetQuery::Whole(template)) if asked(template))
             || self.ending.as_ref().is_some_and(|ending| ending.templates().any(asked))
     }
 }

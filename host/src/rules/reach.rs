@@ -45,6 +45,7 @@ fn only_chooses(rule: &Rule) -> bool {
     rule.use_backend.is_some()
         && rule.ending.is_none()
         && rule.rewrite_path.is_none()
+        && rule.set_query.is_none()
         && rule.request.is_empty()
         && rule.response.is_empty()
 }
@@ -119,8 +120,8 @@ fn none_meets<A, B>(some: &[A], others: &[B], meets: impl Fn(&A, &B) -> bool) ->
     !some.iter().any(|one| others.iter().any(|other| meets(one, other)))
 }
 
-/// Whether it holds for no request.
-fn is_never(condition: &Condition) -> bool {
+/// Whether it holds for no request, as far as its text tells.
+pub fn is_never(condition: &Condition) -> bool {
     match condition {
         Condition::Any(any) => any.iter().all(is_never),
         Condition::Not(condition) => condition.is_always(),

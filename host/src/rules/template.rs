@@ -136,7 +136,7 @@ impl Template {
                 }
                 Piece::Variable(variable) => variable.render(facts, out),
                 Piece::Header(name) => {
-                    out.extend_from_slice(facts.head.lines().header(name.as_bytes()).unwrap_or_default());
+                    out.extend_from_slice(facts.headers(name).next().unwrap_or_default());
                 }
                 Piece::Cookie(name) => {
                     out.extend_from_slice(facts.head.cookie(name.as_bytes()).unwrap_or_default());
@@ -190,7 +190,7 @@ impl Variable {
             Variable::TlsVersion => tls.version.as_bytes(),
             Variable::TlsCipher => tls.cipher.as_bytes(),
             Variable::TlsSni => tls.sni.as_bytes(),
-            Variable::TlsClient => tls.client.as_bytes(),
+            Variable::TlsClient => tls.client.map_or("", |certificate| certificate.subject).as_bytes(),
         };
         out.extend_from_slice(text);
     }

@@ -270,6 +270,44 @@ fn a_path_is_rewritten_and_its_query_stays() {
 }
 
 #[test]
+fn a_query_is_set_or_what_a_pattern_finds_in_it_gives_way() {
+    let set = |rules: &[&str], target: &str| {
+        decide(rules, &format!("GET {target} HTTP/1.1\nhost: a\nx: b c&d#é")).1
+    };
+    let whole = ["set_query = \"${query}&from=${src}\""];
+    assert_eq!(set(&whole, "/x?a=1"), "/x?a=1&from=10.1.2.3");
+    assert_eq!(set(&whole, "/x"), "/x?&from=10.1.2.3");
+    assert_eq!(set(&["set_query = \"\""], "/x?a=1"), "/x");
+    assert_eq!(
+        set(&["set_query = \"v=${header:x}\""], "/x?a"),
+        "/x?v=b%20c&d%23%C3%A9",
+        "nothing ends the target"
+    );
+    let cut = ["set_query = { regex = \"(^|&)utm_[a-z]+=[^&]*\", with = \"\" }"];
+    assert_eq!(set(&cut, "/x?a=1&utm_source=b&c&utm_id=d"), "/x?a=1&c");
+    assert_eq!(set(&cut, "/x?utm_source=b"), "/x");
+    assert_eq!(set(&cut, "/utm_a=b"), "");
+    let both = ["rewrite_path = { prefix = \"/a\", with = \"/b\" }", "set_query = \"p=${path}\"", cut[0]];
+    assert_eq!(set(&both, "/a/c?utm_id=1"), "/b/c?p=/a/c");
+    assert_eq!(set(&whole, "http://a/x?y"), "http://a/x?y&from=10.1.2.3");
+    assert_eq!(set(&whole, "*"), "");
+}
+
+#[test]
+fn a_certificates_lines_are_those_that_are_vouched_for() {
+    let head = head("GET / HTTP/1.1\nhost: a");
+    let mut facts = Facts::new(&head, client("10.1.2.3"));
+    assert_eq!(facts.vouched("x-ssl-client-verify"), None);
+    let certificate = Certificate { subject: "O=x", common_name: None };
+    facts.tls = Some(Tls { client: Some(certificate), ..Tls::default() });
+    let said = |name| facts.headers(name).map(String::from_utf8_lossy).collect::<Vec<_>>();
+    assert_eq!(said("X-SSL-Client-DN"), ["O=x"]);
+    assert_eq!(said("x-ssl-client-verify"), ["0"]);
+    assert!(said("x-ssl-client-cn").is_empty() && said("x-other").is_empty());
+    assert_eq!(said("host"), ["a"]);
+}
+
+#[test]
 fn templates_say_what_they_know() {
     let value = |template: &str| {
         let rule = format!("request = {{ set_header = {{ x = {template:?} }} }}");

@@ -52,7 +52,6 @@ mod tests {
         let rows = [
             (Ending::RequestError, &[BadRequest, BadRequestBody, BadRequestData, Unprocessable][..]),
             (Ending::RequestError, &[RequestTooLarge, RequestTimeout, ClientAbortsRequest]),
-            (Ending::Denied, &[Forbidden, TooManyRequests]),
             (Ending::ClientAbort, &[ClientAbortsQueue, ClientAbortsConnect, ClientAbortsWait]),
             (Ending::ClientAbort, &[ClientAbortsUpload, ClientAbortsData, ClientTimeoutData]),
             (Ending::NoServer, &[NoServer, QueueTimeout, ConnectRefused, ConnectTimeout, ConnectExhausted]),
@@ -69,6 +68,7 @@ mod tests {
         }
         assert_eq!(of(b'-', b'-', Some(200)), Ending::Clean);
         assert_eq!(of(b'L', b'R', Some(302)), Ending::Intercepted);
+        assert_eq!(of(b'P', b'R', Some(403)), Ending::Denied);
         assert_eq!(of(b'P', b'T', Some(500)), Ending::Denied);
     }
 }

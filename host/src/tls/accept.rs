@@ -74,7 +74,7 @@ pub(crate) async fn accept(
     match done {
         Ok(()) => {
             let Connection::Server(connection) = state.connection() else { return None };
-            let session = TlsSession::of(connection, listener.asks());
+            let session = TlsSession::of(connection);
             Some((state.into_stream(), Arc::new(session)))
         }
         Err(failed) => {

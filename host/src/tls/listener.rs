@@ -80,11 +80,6 @@ impl Listener {
         Listener { address, ..self }
     }
 
-    /// Whether clients are asked for certificates.
-    pub(super) fn asks(&self) -> bool {
-        self.trust.verify != ClientVerify::None
-    }
-
     /// Goes on with the sessions of the listener that had this address before, where both let in the same clients.
     pub(super) fn keep_sessions_of(&mut self, before: &[Listener]) {
         let same = |old: &&Listener| old.address == self.address && old.trust == self.trust;

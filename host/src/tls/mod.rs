@@ -11,6 +11,7 @@ mod listener;
 mod prepared;
 mod resolver;
 mod session;
+pub(crate) mod trust;
 
 pub(crate) use accept::accept;
 pub(crate) use connect::connect;

@@ -16,8 +16,6 @@ pub(crate) struct TlsSession {
     pub(crate) server_name: Option<String>,
     /// The protocol that was agreed on (ALPN), as in `h2`.
     pub(crate) alpn: Option<Vec<u8>>,
-    /// Whether the client was asked for a certificate.
-    pub(crate) asked: bool,
     /// The certificate that the client showed, and that was found good.
     pub(crate) client: Option<ClientCertificate>,
     /// Whether an earlier session was taken up again.
@@ -35,7 +33,7 @@ pub(crate) struct ClientCertificate {
 
 impl TlsSession {
     /// Of a handshake that is done.
-    pub(super) fn of(connection: &ServerConnection, asked: bool) -> TlsSession {
+    pub(super) fn of(connection: &ServerConnection) -> TlsSession {
         TlsSession {
             version: match connection.protocol_version() {
                 Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -47,7 +45,6 @@ impl TlsSession {
                 .map_or("", iana),
             server_name: connection.server_name().map(str::to_ascii_lowercase),
             alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
-            asked,
             client: connection.peer_certificates().and_then(<[_]>::first).and_then(subject),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
         }

@@ -13,6 +13,7 @@ mod central_logs;
 mod choices;
 mod command_line;
 mod cookies;
+mod denials;
 mod discovery;
 mod discovery_sources;
 mod ending;

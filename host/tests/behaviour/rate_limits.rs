@@ -44,6 +44,32 @@ fn keys_are_counted_apart_and_what_has_none_passes() {
 }
 
 #[test]
+fn a_limit_may_count_some_requests_only() {
+    let a = origin("a").start();
+    let login =
+        "{ name = \"login\", requests = 2, per = \"1h\", when = { path = \"/login\", method = \"POST\" } }";
+    let port = "{ name = \"port\", requests = 1, per = \"1h\", when = { port = 1, tls = false } }";
+    let outside = "{ name = \"list\", requests = 1, per = \"1h\", when = { from_file = \"some.txt\" } }";
+    let directory = super::kit::Directory::new();
+    directory.write("some.txt", "192.0.2.0/24\n");
+    let setup = proxy().frontend(&format!("limits = [{login}, {port}, {outside}]")).server(&a);
+    let mut proxy = setup.start_in(directory);
+    let mut one = client(proxy.address());
+    let login = |client: &mut Client, method: &str| {
+        client.ask(method, "/login", &[]);
+        client.response().status()
+    };
+    assert_eq!([(); 4].map(|()| login(&mut one, "GET")), [200; 4]);
+    assert_eq!([(); 3].map(|()| login(&mut one, "POST")), [200, 200, 429]);
+    assert_eq!((login(&mut one, "GET"), one.get("/").status()), (200, 200));
+    // The list has others in it now; what was counted before still counts.
+    proxy.directory.write("some.txt", "127.0.0.0/8\n");
+    proxy.reload(&setup);
+    let mut one = client(proxy.address());
+    assert_eq!((login(&mut one, "GET"), login(&mut one, "GET"), login(&mut one, "POST")), (200, 429, 429));
+}
+
+#[test]
 fn who_passes_may_be_told_what_is_left() {
     let a = origin("a").start();
     let limits = "limits = [{ requests = 60, per = \"1m\", burst = 2, headers = true, key = \"all\" }]";

@@ -446,7 +446,7 @@ fn sections_keep_the_order_of_the_file() {
 
 #[test]
 fn limits_are_filled_in() {
-    use lb_host::config::model::limits::{Bound, KeyPart, Limit, Rate};
+    use lb_host::config::model::limits::{Bound, KeyPart, Limit, Rate, When};
     let (frontend, backend) = with(
         "limits = [{ requests = 100, per = \"10s\" }, { name = \"held\", connections = 50, prefix_v4 = 24 }]",
         "limits = { key = [\"header:X-Key\", \"path\"], requests = 5, burst = 2, status = 503, headers = true, \
@@ -454,6 +454,7 @@ fn limits_are_filled_in() {
     );
     let rate = |count, per, burst| Bound::Requests(Rate { count, per, burst });
     let expected = Limit {
+        when: When::default(),
         name: "limit-1".into(),
         key: vec![KeyPart::Client],
         prefix_v4: 32,

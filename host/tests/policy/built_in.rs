@@ -121,6 +121,46 @@ fn cookie_inserts_where_the_client_has_none_and_recalls_where_it_has() {
 }
 
 #[test]
+fn whom_a_cookie_names_is_asked_for_once_as_long_as_no_server_changes() {
+    let scene = cookie(&[]);
+    let (mut one, mut other) = (scene.persistence(), scene.persistence());
+    let request = request("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    let asked = |times: u64| {
+        let metrics = scene.policies.metrics(START).remove(1);
+        assert_eq!((metrics.decisions, metrics.reused), (times, 100));
+    };
+    for time in START..START + 51 {
+        for value in [b"s0", b"s1"] {
+            assert_eq!(one.recall(&request, value, CLIENT, time).standing, Standing::Valid);
+        }
+    }
+    asked(2);
+    assert_eq!(other.recall(&request, b"s1", CLIENT, START).server, Some(1), "each worker asks for itself");
+    asked(3);
+    scene.backend.server_changed(0, false);
+    assert_eq!(one.recall(&request, b"s0", CLIENT, START).standing, Standing::Down);
+    assert_eq!(one.recall(&request, b"s1", CLIENT, START).standing, Standing::Valid);
+    scene.backend.server_changed(0, true);
+    assert_eq!(one.recall(&request, b"s0", CLIENT, START).standing, Standing::Valid);
+    asked(6);
+}
+
+#[test]
+fn what_a_dated_cookie_is_worth_is_asked_each_time() {
+    let scene = cookie(&[("maxidle", RawValue::Text("10s".into()))]);
+    let mut persistence = scene.persistence();
+    let request = request("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    let set = persistence.respond(&request, &response(), REPLY);
+    let value =
+        lines(&set)[0].1.strip_prefix("SERVER=").and_then(|rest| rest.split(';').next()).expect("a value");
+    let standing = |time| persistence.recall(&request, value.as_bytes(), CLIENT, time).standing;
+    assert_eq!(
+        [START, START + 5_000, START + 20_000].map(standing),
+        [Standing::Valid, Standing::Valid, Standing::Expired]
+    );
+}
+
+#[test]
 fn cookie_answers_alike_are_asked_for_once() {
     let scene = cookie(&[]);
     let mut persistence = scene.persistence();

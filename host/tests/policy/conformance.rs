@@ -293,6 +293,16 @@ fn an_answer_that_may_be_given_again_and_is_another_is_found() {
 }
 
 #[test]
+fn a_recall_that_does_not_hold_as_long_as_it_says_is_found() {
+    let fickle = Guest::persistence().body(
+        "recall",
+        "(i32.store (i32.const 0x420) (i32.const 1000))
+         (call $affinity (i32.wrap_i64 (i64.rem_u (local.get $time) (i64.const 2))) (i32.const 3))",
+    );
+    found(&fickle, "reused-recalls", "999 ms later it has another itself", "the key's value");
+}
+
+#[test]
 fn a_key_that_moves_is_found() {
     let moves = Guest::persistence()
         .data(0x220, "\\00\\00\\00\\00\\30\\02\\00\\00\\01\\00\\00\\00")

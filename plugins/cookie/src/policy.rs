@@ -9,7 +9,7 @@ use lb_policy::{Affinity, Amendment, Header, HeaderEdit, KeyEdit, Reply, Standin
 
 use crate::dates::{self, Dates};
 
-/// For `Amendment::reusable_ms`: until the next `configure`.
+/// For `reusable_ms`: until the next `configure`.
 const FOREVER: u32 = u32::MAX;
 
 /// Who sets the cookie.
@@ -71,8 +71,10 @@ impl Cookie {
         };
         let dates = if self.mode == Mode::Prefix { Dates::default() } else { Dates::parse(rest) };
         if let Some(standing) = self.too_old(dates, visit.time_ms) {
-            return Affinity { server: None, standing, key, note: 0 };
+            return Affinity { server: None, standing, key, note: 0, reusable_ms: 0 };
         }
+        // A date is worth less with time, and a value with something of the server's own comes from one client only.
+        let steady = !(self.is_dated() && dates != Dates::default() || self.mode == Mode::Prefix);
         let (server, standing) = self.find(value, usable);
         let dates = match server {
             Some(_) => dates,
@@ -80,7 +82,8 @@ impl Cookie {
             None if self.max_life_s > 0 => Dates { last: 0, first: dates.first },
             None => Dates::default(),
         };
-        Affinity { server, standing, key, note: dates.to_note() }
+        let reusable_ms = if steady { FOREVER } else { 0 };
+        Affinity { server, standing, key, note: dates.to_note(), reusable_ms }
     }
 
     fn too_old(&self, dates: Dates, time_ms: u64) -> Option<Standing> {

@@ -1928,8 +1928,8 @@ pub mod exports {
             }
             /// Binds a client to a server by something that the client sends back: a cookie, a header, a parameter.
             ///
-            /// Most requests cost one call here at most: `recall` is called only where the request carries the key,
-            /// and `respond` only where the host holds no answer that it may reuse. Either may be called on the instance
+            /// Most requests cost one call here at most: `recall` is called only where the request carries the key, and both
+            /// only where the host holds no answer that it may reuse. Either may be called on the instance
             /// of any worker, so what `respond` must know of a request goes through `affinity.note`, not through memory.
             #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
             pub mod persistence {
@@ -2084,6 +2084,11 @@ pub mod exports {
                     /// Anything that `respond` should know of this request, which may run long after and on another
                     /// instance; 0 if nothing. Below 2^53, where JavaScript is to read it.
                     pub note: u64,
+                    /// For how many milliseconds the host may give this answer, without asking, to every visit with this value,
+                    /// on any worker, as long as no server becomes usable or ceases to be. 0: not at all; 4294967295: until the
+                    /// next `configure`. Only for answers that come from nothing but the value, the settings and the servers:
+                    /// who asks `request`, looks at the client or the time, or takes notes, answers 0.
+                    pub reusable_ms: u32,
                 }
                 impl ::core::fmt::Debug for Affinity {
                     fn fmt(
@@ -2095,6 +2100,7 @@ pub mod exports {
                             .field("standing", &self.standing)
                             .field("key", &self.key)
                             .field("note", &self.note)
+                            .field("reusable-ms", &self.reusable_ms)
                             .finish()
                     }
                 }
@@ -2328,6 +2334,7 @@ pub mod exports {
                             standing: standing4,
                             key: key4,
                             note: note4,
+                            reusable_ms: reusable_ms4,
                         } = result2;
                         match server4 {
                             Some(e) => {
@@ -2369,6 +2376,9 @@ pub mod exports {
                         *ptr3
                             .add(8 + 4 * ::core::mem::size_of::<*const u8>())
                             .cast::<i64>() = _rt::as_i64(note4);
+                        *ptr3
+                            .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                            .cast::<i32>() = _rt::as_i32(reusable_ms4);
                         ptr3
                     }
                 }
@@ -2697,10 +2707,10 @@ pub mod exports {
                 struct _RetArea(
                     [::core::mem::MaybeUninit<
                         u8,
-                    >; 16 + 4 * ::core::mem::size_of::<*const u8>()],
+                    >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
                 );
                 static mut _RET_AREA: _RetArea = _RetArea(
-                    [::core::mem::MaybeUninit::uninit(); 16
+                    [::core::mem::MaybeUninit::uninit(); 24
                         + 4 * ::core::mem::size_of::<*const u8>()],
                 );
             }
@@ -2888,9 +2898,9 @@ macro_rules! __export_everything_impl {
         =
         "component-type:wit-bindgen:0.63.0:lb:policy@0.1.0:everything:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2139] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2152] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xda\x0f\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe7\x0f\x01A\x02\x01\
 A\x17\x01B\x0c\x01@\0\0s\x04\0\x06method\x01\0\x04\0\x04path\x01\0\x01ks\x01@\0\0\
 \x01\x04\0\x05query\x01\x02\x04\0\x09authority\x01\0\x01@\x01\x04names\0\x01\x04\
 \0\x06header\x01\x03\x04\0\x06cookie\x01\x03\x01@\0\0{\x04\0\x0bclient-port\x01\x04\
@@ -2929,17 +2939,17 @@ ess\x03\0\0\x02\x03\x02\x01\x0b\x04\0\x06header\x03\0\x02\x01q\x03\x06cookie\x01
 s\0\x06header\x01s\0\x05query\x01s\0\x04\0\x03key\x03\0\x04\x01r\x03\x05values\x07\
 time-msw\x06client\x01\x04\0\x05visit\x03\0\x06\x01m\x06\x06absent\x07unknown\x04\
 down\x05valid\x07expired\x03old\x04\0\x08standing\x03\0\x08\x01q\x03\x04keep\0\0\
-\x06remove\0\0\x07replace\x01s\0\x04\0\x08key-edit\x03\0\x0a\x01ky\x01r\x04\x06s\
-erver\x0c\x08standing\x09\x03key\x0b\x04notew\x04\0\x08affinity\x03\0\x0d\x01ks\x01\
-r\x06\x06servery\x08standing\x09\x04notew\x09cacheable\x7f\x04sent\x0f\x07time-m\
-sw\x04\0\x05reply\x03\0\x10\x01q\x03\x06append\x01\x03\0\x03set\x01\x03\0\x06rem\
-ove\x01s\0\x04\0\x0bheader-edit\x03\0\x12\x01p\x13\x01r\x03\x03key\x0b\x07header\
-s\x14\x0breusable-msy\x04\0\x09amendment\x03\0\x15\x01@\0\0\x05\x04\0\x05place\x01\
-\x17\x01@\x01\x05visit\x07\0\x0e\x04\0\x06recall\x01\x18\x01@\x01\x05reply\x11\0\
-\x16\x04\0\x07respond\x01\x19\x04\0\x1blb:policy/persistence@0.1.0\x05\x0c\x04\0\
-\x1alb:policy/everything@0.1.0\x04\0\x0b\x10\x01\0\x0aeverything\x03\0\0\0G\x09p\
-roducers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\
-\x060.63.0";
+\x06remove\0\0\x07replace\x01s\0\x04\0\x08key-edit\x03\0\x0a\x01ky\x01r\x05\x06s\
+erver\x0c\x08standing\x09\x03key\x0b\x04notew\x0breusable-msy\x04\0\x08affinity\x03\
+\0\x0d\x01ks\x01r\x06\x06servery\x08standing\x09\x04notew\x09cacheable\x7f\x04se\
+nt\x0f\x07time-msw\x04\0\x05reply\x03\0\x10\x01q\x03\x06append\x01\x03\0\x03set\x01\
+\x03\0\x06remove\x01s\0\x04\0\x0bheader-edit\x03\0\x12\x01p\x13\x01r\x03\x03key\x0b\
+\x07headers\x14\x0breusable-msy\x04\0\x09amendment\x03\0\x15\x01@\0\0\x05\x04\0\x05\
+place\x01\x17\x01@\x01\x05visit\x07\0\x0e\x04\0\x06recall\x01\x18\x01@\x01\x05re\
+ply\x11\0\x16\x04\0\x07respond\x01\x19\x04\0\x1blb:policy/persistence@0.1.0\x05\x0c\
+\x04\0\x1alb:policy/everything@0.1.0\x04\0\x0b\x10\x01\0\x0aeverything\x03\0\0\0\
+G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindge\
+n-rust\x060.63.0";
         };
     };
 }

@@ -21,7 +21,7 @@ use token::Token;
 
 pub mod token;
 
-/// For `Amendment::reusable_ms`: until the next `configure`.
+/// For `reusable_ms`: until the next `configure`.
 const FOREVER: u32 = u32::MAX;
 
 /// The bytes of a secret: as many as a hash has.
@@ -87,7 +87,7 @@ impl Persistence for HashCookie {
             Some(server) if servers::usable(server) => (Some(server), Standing::Valid),
             Some(_) => (None, Standing::Down),
         };
-        Affinity { server, standing, key: KeyEdit::Remove, note: 0 }
+        Affinity { server, standing, key: KeyEdit::Remove, note: 0, reusable_ms: FOREVER }
     }
 
     fn respond(&mut self, reply: Reply) -> Amendment {

@@ -82,7 +82,9 @@ impl Persistence for Header {
     }
 
     fn recall(&mut self, visit: Visit) -> Affinity {
-        let answer = |server, standing, note| Affinity { server, standing, key: KeyEdit::Keep, note };
+        // What was seen stays noted for that: each visit has to be heard of.
+        let answer =
+            |server, standing, note| Affinity { server, standing, key: KeyEdit::Keep, note, reusable_ms: 0 };
         if visit.value.is_empty() {
             return answer(None, Standing::Unknown, 0);
         }

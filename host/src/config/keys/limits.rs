@@ -39,6 +39,16 @@ pub(super) const KEYS: &[Key] = &[
         example: "limits = [{ key = [\"client\", \"path\"], requests = 5, per = \"1m\" }]",
     },
     Key {
+        name: "limits.when",
+        scopes: BOTH,
+        kind: "a table of conditions",
+        default: "each request",
+        haproxy: "http-request track-sc0 … if",
+        doc: "Which requests are counted: those for which every key of the table holds, as in a rule's `when`. All others \
+              pass uncounted. Of connections there is no request to look at.",
+        example: "limits = [{ requests = 5, per = \"1m\", when = { path = \"/login\", method = \"POST\" } }]",
+    },
+    Key {
         name: "limits.prefix_v4",
         scopes: BOTH,
         kind: "an integer from 0 to 32",

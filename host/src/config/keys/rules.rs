@@ -161,6 +161,17 @@ pub(super) const KEYS: &[Key] = &[
     key(RULE, "rewrite_path.with", "a string", ["required", "http-request replace-path"],
         "What comes in its place; with `regex`, `$1` or `${name}` is what a group found, and `$$` a `$`.",
         "rewrite_path = { prefix = \"/app\", with = \"\" }"),
+    key(RULE, "set_query", "a template, or a table", ["none", "http-request set-query"],
+        "Another query for the server, without its `?`; an empty one is none. What a variable puts in and cannot stand \
+         there is written as `%` and two hexadecimal digits. Conditions and variables go on seeing the query that the \
+         client sent.",
+        "set_query = \"${query}&from=${src}\""),
+    key(RULE, "set_query.regex", "a regular expression", ["required", "http-request set-query %[query,regsub(…)]"],
+        "What gives way in the query, wherever it is found.",
+        "set_query = { regex = \"(^|&)utm_[a-z]+=[^&]*\", with = \"\" }"),
+    key(RULE, "set_query.with", "a string", ["required", "http-request set-query %[query,regsub(…)]"],
+        "What comes in its place; `$1` or `${name}` is what a group found, and `$$` a `$`.",
+        "set_query = { regex = \"(^|&)page=\", with = \"${1}p=\" }"),
 
     key(WHEN, "host", "a host, as in \"a.example\" or \"*.example.com\", or an array of hosts", ["any", "hdr(host), hdr_dom(host)"],
         "The host that the client asked for, without its port; capitals do not matter. `*.` stands for one label or \

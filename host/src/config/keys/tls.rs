@@ -110,8 +110,9 @@ pub(super) const KEYS: &[Key] = &[
         scopes: FRONTENDS,
         kind: "a duration, as in \"365d\", false, or a table",
         default: "none",
-        haproxy: "http-response set-header Strict-Transport-Security",
-        doc: "Browsers are told to come by TLS only, for so long: `strict-transport-security` in each answer over TLS.",
+        haproxy: "http-after-response set-header Strict-Transport-Security",
+        doc: "Browsers are told to come by TLS only, for so long: `strict-transport-security` in each answer over TLS, errors \
+              and redirects included. An `errorfile`, or an answer of a rule, that has the line itself keeps its own.",
         example: "hsts = \"365d\"",
     },
     Key {

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::rules::Condition;
+
 /// One entry of `limits`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
     /// Its name, unique in its frontend or backend, for logs and headers.
     pub name: Arc<str>,
+    /// The requests that it counts.
+    pub when: When,
     /// What is counted apart: one part or two.
     pub key: Vec<KeyPart>,
     /// The bits of an IPv4 address that tell clients apart.
@@ -25,6 +29,19 @@ pub struct Limit {
     /// The most keys that are remembered.
     pub max_keys: usize,
 }
+
+/// Which requests a [`Limit`] counts; `None`: each. It makes no difference between two limits that are otherwise the
+/// same: what one has counted goes on counting under another condition.
+#[derive(Debug, Clone, Default)]
+pub struct When(pub Option<Arc<Condition>>);
+
+impl PartialEq for When {
+    fn eq(&self, _: &When) -> bool {
+        true
+    }
+}
+
+impl Eq for When {}
 
 /// What a [`Limit`] tells apart.
 #[derive(Debug, Clone, PartialEq, Eq)]

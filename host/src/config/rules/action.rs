@@ -11,7 +11,7 @@ use crate::config::section::{Complaint, Value};
 use crate::config::suggest;
 use crate::rules::{
     Contents, Cookie, Ending, HeaderEdits, HostOrPath, ListFile, Redirect, RedirectTo, Respond, RewritePath,
-    Template, UseBackend, VARIABLES,
+    SetQuery, Template, UseBackend, VARIABLES,
 };
 
 /// The longest that a client is held in a tarpit.
@@ -203,6 +203,33 @@ pub(super) fn rewrite_path(value: Value<'_>) -> Option<RewritePath> {
         (None, Some(regex)) => Some(RewritePath::Regex(regex, with)),
         _ => None,
     }
+}
+
+pub(super) fn set_query(value: Value<'_>) -> Option<SetQuery> {
+    if !value.toml().is_table() {
+        let query = template(value)?;
+        query.texts().all(|text| is_query(value, text)).then_some(())?;
+        return Some(SetQuery::Whole(query));
+    }
+    let table = value.section()?;
+    let regex = table.require("regex", condition::regex);
+    let with = table.require("with", |value| {
+        let text = value.text()?;
+        is_query(value, text).then(|| Box::from(text.as_bytes()))
+    });
+    Some(SetQuery::Regex(regex?, with?))
+}
+
+/// Whether this can stand in a query; complains where it cannot.
+fn is_query(value: Value<'_>, text: &str) -> bool {
+    let fits = !text.starts_with('?') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if !fits {
+        value.refuse(Complaint::new(
+            format!("`{}` cannot stand in a query", text.escape_debug()),
+            "a query has visible ASCII characters and no `#`, and begins behind its `?`",
+        ));
+    }
+    fits
 }
 
 /// A piece of a path: what may stand in a request line and is no query.

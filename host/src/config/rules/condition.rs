@@ -14,7 +14,7 @@ const PATTERN_BYTES: usize = 1 << 20;
 
 impl Reader {
     /// A table of conditions, all of which hold.
-    pub(super) fn condition(&self, value: Value<'_>) -> Option<Condition> {
+    pub(in crate::config) fn condition(&self, value: Value<'_>) -> Option<Condition> {
         let section = value.section_of(Scope::Condition, "the condition".to_owned(), value.span())?;
         let mut tests = Vec::new();
         tests.extend(section.read("host", |value| many(value, host)).map(Test::Host));

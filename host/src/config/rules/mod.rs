@@ -66,6 +66,7 @@ impl Reader {
         let request = section.read("request", |value| self.header_edits(value));
         let response = section.read("response", |value| self.header_edits(value));
         let rewrite_path = section.read("rewrite_path", action::rewrite_path);
+        let set_query = section.read("set_query", action::set_query);
         let use_backend = section.read("use_backend", |value| self.use_backend(value));
         let endings = [
             section.read("deny", action::deny).flatten(),
@@ -83,10 +84,12 @@ impl Reader {
             section.report(problem.help("make two rules of it; the first that holds counts"));
         }
         if given.is_empty()
-            && ["request", "response", "rewrite_path"].iter().all(|key| section.span_of(key).is_none())
+            && ["request", "response", "rewrite_path", "set_query"]
+                .iter()
+                .all(|key| section.span_of(key).is_none())
         {
-            let help = "add one of `use_backend`, `deny`, `tarpit`, `redirect`, `respond`, `request`, `response` and \
-                        `rewrite_path`";
+            let help = "add one of `use_backend`, `deny`, `tarpit`, `redirect`, `respond`, `request`, `response`, \
+                        `rewrite_path` and `set_query`";
             section.report(Problem::error(section.span(), "the rule does nothing").help(help));
         }
         Some(Rule {
@@ -94,6 +97,7 @@ impl Reader {
             request: request.unwrap_or_default(),
             response: response.unwrap_or_default(),
             rewrite_path,
+            set_query,
             use_backend,
             ending: endings.into_iter().flatten().next(),
             span: value.span(),

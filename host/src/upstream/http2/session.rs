@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::outgoing::Body;
 use crate::buffer::Buffer;
 use crate::h2::upload::Upload;
-use crate::h2::wire::{Local, Wire};
+use crate::h2::wire::{Local, Wire, run};
 use crate::stream::Stream;
 use crate::worker::Tune;
 
@@ -89,7 +89,7 @@ impl Session {
         let (sender, connection) =
             builder(tune).handshake(line).await.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let connection = Rc::new(RefCell::new(Some(connection)));
-        drop(tokio::task::spawn_local(drive(connection.clone(), life.clone())));
+        run(drive(connection.clone(), life.clone()));
         let session = Session {
             sender,
             connection,

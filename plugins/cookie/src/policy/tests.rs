@@ -224,6 +224,21 @@ fn postonly_sets_the_cookie_on_answers_to_post() {
 }
 
 #[test]
+fn whom_a_value_names_holds_until_a_server_changes_unless_dates_or_the_servers_own_part_count() {
+    for value in ["a", "b", "nobody", "a|x", "a|AAAAA", ""] {
+        assert_eq!(recall(&cookie("insert indirect"), value).reusable_ms, FOREVER, "{value}");
+    }
+    let today = format!("a|{}", date(0));
+    assert_eq!(recall(&cookie("insert maxidle=60000"), &today).reusable_ms, 0);
+    assert_eq!(
+        recall(&cookie("insert maxidle=60000"), "a").reusable_ms,
+        FOREVER,
+        "without a date it never ends"
+    );
+    assert_eq!(recall(&cookie("prefix"), "a~session").reusable_ms, 0);
+}
+
+#[test]
 fn dates_are_written_and_hold_for_the_rest_of_their_unit() {
     let now = date(0);
     let idle = first_answer(&cookie("insert maxidle=60000"), 0);

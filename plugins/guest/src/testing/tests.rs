@@ -54,7 +54,7 @@ impl Persistence for Probe {
     fn recall(&mut self, visit: Visit) -> Affinity {
         let server = visit.value.parse().ok().filter(|server| there::usable(*server));
         let standing = if server.is_some() { Standing::Valid } else { Standing::Unknown };
-        Affinity { server, standing, key: KeyEdit::Remove, note: 7 }
+        Affinity { server, standing, key: KeyEdit::Remove, note: 7, reusable_ms: 0 }
     }
 
     fn respond(&mut self, reply: Reply) -> Amendment {
