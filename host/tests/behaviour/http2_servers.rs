@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -63,6 +63,8 @@ struct Shared {
     /// Requests that were given up before they were answered.
     cancelled: AtomicUsize,
     gate: Semaphore,
+    /// Whether checks fail.
+    sick: AtomicBool,
     leave: Notify,
 }
 
@@ -93,6 +95,7 @@ impl Origin {
             seen: Mutex::default(),
             cancelled: AtomicUsize::new(0),
             gate: Semaphore::new(0),
+            sick: AtomicBool::new(false),
             leave: Notify::new(),
         });
         let address = listener.local_addr().expect("an address");
@@ -158,6 +161,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             .body(Empty::new().map_err(|never| match never {}).boxed_unsync())
             .expect("a response"),
         "/stream" => stream(&shared),
+        "/status" if shared.sick.load(SeqCst) => {
+            Response::builder().status(503).body(full("sick")).expect("a response")
+        }
         "/length" => Response::builder().header("content-length", "3").body(full("abc")).expect("a response"),
         _ => Response::new(full("h2")),
     };
@@ -475,4 +481,24 @@ fn tls_goes_by_the_protocol_that_is_offered() {
     let line = until("it is logged", || inner.exchanges().into_iter().next());
     assert!(line.request.ends_with("/x HTTP/2.0"), "{}", line.request);
     assert!(line.request.contains("https://"), "{}", line.request);
+}
+
+#[test]
+fn checks_speak_what_requests_speak() {
+    let origin = Origin::start(100);
+    let proxy = before(&origin).checked().start();
+    origin.wait_for_requests(2);
+    assert_eq!(text(&proxy, "/"), "h2");
+    assert!(origin.seen()[0].0.ends_with("/status"), "{:?}", origin.seen()[0]);
+    origin.shared.sick.store(true, SeqCst);
+    proxy.log.wait("is DOWN: Layer7 wrong status, code 503, Service Unavailable");
+    origin.shared.sick.store(false, SeqCst);
+    proxy.log.wait("is UP");
+}
+
+#[test]
+fn a_server_that_speaks_no_http2_passes_no_check_of_it() {
+    let older = origin("a").route("PRI", Answer::bytes("HTTP/1.1 400 Bad request\r\n\r\n")).start();
+    let proxy = proxy().server_with(&older, "proto = \"h2\"").checked().start();
+    proxy.log.wait("is DOWN: Layer7 invalid response, not HTTP/2");
 }

@@ -72,6 +72,7 @@ fn spread(inters: &[Duration]) -> impl Iterator<Item = Duration> {
 
 async fn keep_checking(backend: Arc<Backend>, index: usize, check: Check, first: Instant) {
     let server = &backend.servers[index];
+    let kind = check::kind_of(&backend.config.check, &server.config, &check);
     let budget = Budget::of(&backend.config.timeout, check.inter);
     let mut due = first;
     loop {
@@ -85,7 +86,7 @@ async fn keep_checking(backend: Arc<Backend>, index: usize, check: Check, first:
         let Some(target) = Target::of(server, &check) else { return };
         let (began, version) = (Instant::now(), server.address_version.load(Relaxed));
         let tls = server.tls().filter(|connector| connector.checks);
-        let finding = check::check(&target, &backend.config.check, tls.as_deref(), budget).await;
+        let finding = check::check(&target, &kind, tls.as_deref(), budget).await;
         let finished = Instant::now();
         if server.is_unresolved() || server.address_version.load(Relaxed) != version {
             // It is elsewhere by now, so that this tells nothing of it.

@@ -39,13 +39,16 @@ struct Shared {
     room: Cell<Option<usize>>,
 }
 
+/// An error's kind, and its number in the system: what everybody who waits can be told.
+type Cause = (io::ErrorKind, Option<i32>);
+
 /// A connection that is being made.
 #[derive(Debug, Default)]
 struct Opening {
     /// Requests that wait for it.
     waiting: Cell<usize>,
-    /// How it ended: the error's kind, and its number in the system.
-    outcome: Cell<Option<Result<(), (io::ErrorKind, Option<i32>)>>>,
+    /// How it ended.
+    outcome: Cell<Option<Result<(), Cause>>>,
     done: Notify,
     task: RefCell<Option<AbortHandle>>,
 }
