@@ -22,12 +22,22 @@ pub(crate) fn server(name: &str) -> model::Server {
         labels: Vec::new(),
         protocol: Default::default(),
         resolution: Default::default(),
+        slowstart: None,
     }
 }
 
 pub(crate) fn check(rise: u32, fall: u32) -> model::Check {
     let inter = Duration::from_secs(2);
-    model::Check { addr: None, port: None, inter, fastinter: inter, downinter: inter, fall, rise }
+    model::Check {
+        addr: None,
+        port: None,
+        inter,
+        fastinter: inter,
+        downinter: inter,
+        fall,
+        rise,
+        observe: None,
+    }
 }
 
 pub(crate) fn http_check() -> model::HttpCheck {

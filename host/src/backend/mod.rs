@@ -2,6 +2,7 @@
 //! next pick. Which one is chosen is a policy's business.
 
 mod attributes;
+pub mod care;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod health;
@@ -19,9 +20,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use attributes::cookie_attributes;
+use tokio::sync::Notify;
 
 use crate::config::model;
 use crate::discovery::Progress;
+use care::ramp;
 use health::Cause;
 use queue::Queue;
 use server::Server;
@@ -50,6 +53,10 @@ pub struct Backend {
     pub discovery: Option<Progress>,
     /// What is added, for clients that came by TLS, to the cookies that persistence inserts.
     pub(crate) cookie_attributes: &'static [u8],
+    /// Asks for what servers are due for, as time passes.
+    pub(crate) attention: Notify,
+    /// Whether any server may start slowly.
+    starts_slowly: bool,
     queue: Arc<Queue>,
     candidates: Mutex<Arc<[Candidate]>>,
     version: AtomicU64,
@@ -66,6 +73,8 @@ impl Backend {
         let backend = Arc::new(Backend {
             discovery: config.template.as_ref().map(|template| Progress::new(template.text.clone())),
             cookie_attributes: config.persistence.as_ref().map_or(&b""[..], cookie_attributes),
+            attention: Notify::new(),
+            starts_slowly: servers.iter().any(|server| server.config.slowstart.is_some()),
             config,
             queue,
             servers,
@@ -111,6 +120,12 @@ impl Backend {
         (active.len(), backups.len())
     }
 
+    /// A server is about to come UP, and takes its time to its whole share, where it is said to.
+    fn start_slowly(&self, index: usize) {
+        self.servers[index].start_slowly();
+        self.attention.notify_one();
+    }
+
     /// Takes a server UP or DOWN, remembers why, and says so in the log. `took` is the check's duration.
     fn transition(self: &Arc<Self>, index: usize, up: bool, cause: Cause, took: Option<Duration>) {
         let server = &self.servers[index];
@@ -118,6 +133,9 @@ impl Backend {
             Some(took) => format!("{cause}, after {} ms", took.as_millis()),
             None => cause.to_string(),
         };
+        if up && server.record_mut().down_since.is_some() {
+            self.start_slowly(index);
+        }
         server.record_mut().remember(up, cause);
         let requeued = self.server_changed(index, up);
         let (active, backups) = self.usable();
@@ -155,9 +173,13 @@ impl Backend {
     /// Sees anew who may be chosen; to be called where the servers' state may have changed without
     /// [`Backend::server_changed`], as while another configuration's backend had them too.
     pub(crate) fn refresh(&self) {
+        let scale = match self.starts_slowly {
+            true => ramp::scale(self.servers.iter().map(|server| server.weight()).max().unwrap_or(1)),
+            false => 1,
+        };
         let usable = |backup: bool| {
             self.servers.iter().enumerate().filter_map(move |(index, server)| {
-                let weight = server.weight();
+                let weight = ramp::part(server.weight() * scale, server.ramp());
                 (server.is_backup() == backup && weight > 0 && server.is_usable())
                     .then_some(Candidate { server: index as u32, weight })
             })

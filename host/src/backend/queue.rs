@@ -19,6 +19,7 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
 use super::Backend;
+use super::care::ramp;
 use super::server::Server;
 
 /// Who else may serve a request when the server that was chosen for it is full.
@@ -188,7 +189,7 @@ impl Backend {
 
 impl Server {
     fn take_place(&self) -> bool {
-        let limit = self.config.maxconn.unwrap_or(u32::MAX);
+        let limit = self.config.maxconn.map_or(u32::MAX, |maxconn| ramp::part(maxconn, self.ramp()));
         self.in_flight.fetch_update(SeqCst, SeqCst, |n| (n < limit).then(|| n + 1)).is_ok()
     }
 

@@ -4,10 +4,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use super::care::passive::Passive;
+use super::care::ramp;
 use super::health::Record;
 use super::load::Load;
 use super::queue::Queue;
@@ -31,6 +35,12 @@ pub struct Server {
     weight: AtomicU32,
     /// Whether it serves only where no other can.
     backup: AtomicBool,
+    /// How much of its share it has, in percent: less than all while it starts slowly.
+    ramp: AtomicU32,
+    /// Since when it has been starting slowly.
+    warming: Mutex<Option<Instant>>,
+    /// What live traffic tells of it; `None`: nothing is observed.
+    pub passive: Option<Passive>,
     /// Requests that it has in flight, over all workers.
     pub in_flight: Load,
     /// Requests that wait for a place at this server and no other.
@@ -57,6 +67,7 @@ impl Server {
         let up = !config.disabled && !vacant && !matches!(config.address, model::ServerAddress::Name(..));
         let (weight, backup) = (AtomicU32::new(config.weight), AtomicBool::new(config.backup));
         let record = Record::start(config.check.as_ref());
+        let passive = config.check.as_ref().and_then(|check| check.observe.as_ref()).map(Passive::new);
         Arc::new(Server {
             config,
             address: RwLock::new(address),
@@ -65,6 +76,9 @@ impl Server {
             vacant: AtomicBool::new(vacant),
             weight,
             backup,
+            ramp: AtomicU32::new(ramp::WHOLE),
+            warming: Mutex::new(None),
+            passive,
             in_flight,
             queued: AtomicU32::new(0),
             tls: ArcSwapOption::empty(),
@@ -125,7 +139,40 @@ impl Server {
         if matches!(self.config.address, model::ServerAddress::Slot(_)) && !before.is_vacant() {
             self.set_share(before.weight(), before.is_backup());
         }
+        if self.config.slowstart.is_some() {
+            *self.warming() = *before.warming();
+            self.ramp.store(before.ramp(), Relaxed);
+        }
         self.set_up(!self.is_unresolved());
+    }
+
+    /// How much of its share it has, in percent: less than all while it starts slowly.
+    pub fn ramp(&self) -> u32 {
+        self.ramp.load(Relaxed)
+    }
+
+    /// From now on it takes its time to its whole share, where it is said to.
+    pub(super) fn start_slowly(&self) {
+        if self.config.slowstart.is_some() {
+            *self.warming() = Some(Instant::now());
+            self.ramp.store(1, Relaxed);
+        }
+    }
+
+    /// Takes the step to its whole share that is due. Returns how long to wait for the next; `None` where it takes none.
+    pub(super) fn warm(&self, now: Instant) -> Option<Duration> {
+        let over = self.config.slowstart?;
+        let mut warming = self.warming();
+        let share = ramp::share(now.saturating_duration_since((*warming)?), over);
+        self.ramp.store(share, Relaxed);
+        if share == ramp::WHOLE {
+            *warming = None;
+        }
+        Some(ramp::step(over))
+    }
+
+    fn warming(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.warming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How it is spoken to by TLS; `None`: in clear.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Backend;
 use super::health::{Cause, Record};
-use crate::discovery::Snapshot;
+use crate::discovery::{Progress, Snapshot};
 
 impl Backend {
     /// How it goes with the source of its servers, where there is one.
@@ -24,6 +24,10 @@ impl Backend {
     /// server whose address was known from the start: UP, until the first check.
     pub(crate) fn fill(self: &Arc<Self>, slot: usize, address: SocketAddr, weight: u32, backup: bool) {
         let Some(server) = self.servers.get(slot) else { return };
+        // A server that joins others while they serve is as one that comes back.
+        if self.discovery.as_ref().is_some_and(Progress::is_under_way) {
+            self.start_slowly(slot);
+        }
         server.set_share(weight, backup);
         server.set_ip(address.ip(), address.port());
         server.set_vacant(false);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::address;
+use super::care;
 use super::diagnostics::Problem;
 use super::discovery;
 use super::frontend::warn_of_missing_timeouts;
@@ -116,7 +117,7 @@ fn prototype(section: &Section<'_>, defaults: &ServerOptions) -> Server {
         maxconn: options.maxconn.filter(|limit| *limit > 0),
         backup: options.backup.unwrap_or(false),
         disabled: options.disabled.unwrap_or(false),
-        check: options.check.unwrap_or(false).then(|| check(&options)),
+        check: options.check.unwrap_or(false).then(|| check(section, &options)),
         cookie: None,
         labels: Vec::new(),
         tls: server_tls(section, &options),
@@ -125,6 +126,7 @@ fn prototype(section: &Section<'_>, defaults: &ServerOptions) -> Server {
             resolvers: options.resolvers,
             prefer: options.resolve_prefer.unwrap_or_default(),
         },
+        slowstart: options.slowstart.filter(|over| !over.is_zero()),
     }
 }
 
@@ -147,7 +149,13 @@ fn server_tls(section: &Section<'_>, options: &ServerOptions) -> Option<ServerTl
     )
 }
 
-fn check(options: &ServerOptions) -> Check {
+fn check(section: &Section<'_>, options: &ServerOptions) -> Check {
+    for key in ["error_limit", "on_error"].into_iter().filter(|_| options.observe.is_none()) {
+        if let Some(span) = section.span_of(key) {
+            let problem = Problem::warning(span, format!("`{key}` has no effect: nothing is observed"));
+            section.report(problem.help("add `observe = \"layer4\"` or `observe = \"layer7\"`"));
+        }
+    }
     let inter = options.inter.unwrap_or(Duration::from_secs(2));
     Check {
         addr: options.addr,
@@ -157,12 +165,14 @@ fn check(options: &ServerOptions) -> Check {
         downinter: options.downinter.unwrap_or(inter),
         fall: options.fall.unwrap_or(3),
         rise: options.rise.unwrap_or(2),
+        observe: care::observed(options),
     }
 }
 
 /// `fall = 1` on a server that is never checked does not do what was meant.
 fn warn_of_idle_check_options(section: &Section<'_>) {
-    for key in ["addr", "port", "inter", "fastinter", "downinter", "fall", "rise"] {
+    let keys = ["addr", "port", "inter", "fastinter", "downinter", "fall", "rise"];
+    for key in keys.into_iter().chain(["observe", "error_limit", "on_error"]) {
         if let Some(span) = section.span_of(key) {
             let problem = Problem::warning(span, format!("`{key}` has no effect: the server is not checked"));
             section.report(problem.help("add `check = true`"));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
 use super::model::Protocol;
+use super::model::care::{Layer, OnError};
 use super::model::discovery::{Family, Resolvers};
 use super::model::pages::ErrorFile;
 use super::model::tls::{CertificateFile, Hsts, HttpsRedirect, PemFile};
@@ -14,7 +15,7 @@ use super::model::{
 };
 use super::read::{Switch, boolean, count, duration, interval, limit};
 use super::section::{Complaint, Section, Value};
-use super::{discovery, errorfile, forward_for, http_check, http2, log_format, logging, policy, tls};
+use super::{care, discovery, errorfile, forward_for, http_check, http2, log_format, logging, policy, tls};
 
 /// Declares a struct of optional fields, each of which is read from the key of the same name.
 macro_rules! layer {
@@ -105,6 +106,10 @@ layer! {
         proto: Protocol = tls::server_protocol,
         resolvers: std::sync::Arc<Resolvers> = discovery::named,
         resolve_prefer: Family = discovery::family,
+        slowstart: Duration = duration,
+        observe: Layer = care::layer,
+        error_limit: u32 = count,
+        on_error: OnError = care::on_error,
     }
 }
 

@@ -7,6 +7,7 @@
 mod address;
 mod admin;
 mod backend;
+mod care;
 pub mod diagnostics;
 mod discovery;
 mod errorfile;

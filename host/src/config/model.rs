@@ -2,6 +2,7 @@
 //! replaced by an index. Behind this module nothing is looked up by name.
 
 mod admin;
+pub mod care;
 pub mod discovery;
 mod http2;
 pub mod limits;
@@ -302,6 +303,8 @@ pub struct Server {
     pub labels: Vec<(String, String)>,
     /// How its name becomes an address, where it has one.
     pub resolution: discovery::Resolution,
+    /// How long it takes to its whole share when it comes UP again; `None`: no time.
+    pub slowstart: Option<Duration>,
 }
 
 /// `proto`: which HTTP a server is spoken to in.
@@ -344,6 +347,8 @@ pub struct Check {
     pub fall: u32,
     /// Passed checks in a row that bring it UP.
     pub rise: u32,
+    /// What live traffic counts for beside the checks; `None`: for nothing.
+    pub observe: Option<care::Observe>,
 }
 
 /// What a health check asks of a server.

@@ -67,6 +67,7 @@ pub fn servers(count: usize) -> Vec<model::Server> {
         labels: vec![("zone".into(), format!("z{}", index % 3))],
         protocol: Default::default(),
         resolution: Default::default(),
+        slowstart: None,
         tls: None,
     };
     (0..count).map(server).collect()

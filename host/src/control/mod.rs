@@ -23,6 +23,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::admin;
 use crate::backend::Backend;
+use crate::backend::care::tend::Tender;
 use crate::backend::health::checker::Checker;
 use crate::backend::load::Load;
 use crate::backend::resolve::{Names, System};
@@ -91,7 +92,7 @@ struct Control {
     logs: Logs,
     process_log: ProcessLog,
     /// The health checks and the look-ups of names, while there is anything to look at.
-    watchers: Option<(Checker, Names, Discovery)>,
+    watchers: Option<(Checker, Names, Discovery, Tender)>,
     workers: Vec<Hand>,
     doors: HashMap<BindAddress, OpenDoor>,
     frontends: Vec<Arc<Frontend>>,
@@ -239,7 +240,7 @@ impl Control {
         self.process_log.set_levels(&config.global.log_levels);
         self.process_log.to_targets(self.logs.target_set(&config.global.log)?);
         self.logs.retain(&config);
-        self.watchers = Some((Checker::start(&backends), names, discovery));
+        self.watchers = Some((Checker::start(&backends), names, discovery, Tender::start(&backends)));
         self.doors = doors;
         self.use_tls(tls);
         self.frontends = frontends;

@@ -57,6 +57,11 @@ impl Progress {
         }
     }
 
+    /// Whether the source has answered before.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.counts().successes > 0
+    }
+
     pub(super) fn succeeded(&self, left_over: usize) {
         let mut counts = self.counts();
         counts.successes += 1;

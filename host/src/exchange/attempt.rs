@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::transfer::Halt;
 use super::{Exchange, client_ip, response, since_1970_ms};
+use crate::backend::care::sign::Sign;
 use crate::backend::queue::{Binding, Place, Slot};
 use crate::buffer::Buffer;
 use crate::config::model::Protocol;
@@ -76,13 +77,13 @@ impl Exchange<'_> {
             self.leave_place(slot);
             let failure = match tried {
                 Tried::Failed(failure) => {
-                    self.observe(server, verdict(failure), 0, began);
+                    self.observe(server, Some(failure), 0, began);
                     return Err(failure);
                 }
                 Tried::Unreachable(failure) => failure,
                 Tried::Stale => Failure::ServerStale,
             };
-            self.observe(server, verdict(failure), 0, began);
+            self.observe(server, Some(failure), 0, began);
             if self.story.retries >= config.retries {
                 return Err(failure);
             }
@@ -159,16 +160,20 @@ impl Exchange<'_> {
         self.backend.balancer.borrow_mut().pick(&self.client.scratch.request, client, self.time_ms, failed)
     }
 
-    /// Tells the balancers that want to know how the attempt that began then has ended. `status` is that of the
-    /// response's head, 0 where there was none.
-    pub(super) fn observe(&self, server: u32, verdict: Verdict, status: u16, began: Instant) {
+    /// Tells those who want to know how the attempt that began then has ended: by a failure, or well. `status` is that
+    /// of the response's head, 0 where there was none.
+    pub(super) fn observe(&self, server: u32, failure: Option<Failure>, status: u16, began: Instant) {
+        if let Some(passive) = &self.backend.shared.servers[server as usize].passive {
+            let made_one = self.story.connected.is_some() && self.story.connected != self.story.assigned;
+            passive.note(Sign::of(failure, status), made_one);
+        }
         let mut balancer = self.backend.balancer.borrow_mut();
         if balancer.wants_feedback() {
             let now = Instant::now();
             let us = |then: Instant| then.saturating_duration_since(began).as_micros() as u64;
             balancer.observe(&Outcome {
                 server,
-                verdict,
+                verdict: failure.map_or(Verdict::Answered, verdict),
                 status,
                 connect_us: self.story.connected.map_or(0, us),
                 latency_us: us(self.story.responded.unwrap_or(now)),
@@ -351,7 +356,7 @@ pub(super) fn no_connection(failure: Failure) -> Tried {
 }
 
 /// What balancers hear of a failure.
-pub(super) fn verdict(failure: Failure) -> Verdict {
+fn verdict(failure: Failure) -> Verdict {
     use Failure::*;
     match failure {
         ConnectRefused | ConnectTimeout | ConnectExhausted => Verdict::Unreachable,

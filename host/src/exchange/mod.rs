@@ -37,7 +37,7 @@ use crate::http::body::Encoding;
 use crate::http::cookies;
 use crate::http::head::{Framing, Known, Version};
 use crate::limit::Refusal;
-use crate::policy::{Affinity, Key, Standing, Verdict};
+use crate::policy::{Affinity, Key, Standing};
 use crate::worker::{BackendSeat, FrontendSeat, Generation, Worker};
 use answer::Answer;
 use edits::Edits;
@@ -167,9 +167,7 @@ impl<'a> Exchange<'a> {
         let attempt = self.attempt().await?;
         let (server, began, status) = (attempt.server, attempt.began, self.client.scratch.response.status);
         let relayed = self.relay(attempt).await;
-        let verdict =
-            relayed.as_ref().map_or_else(|failure| attempt::verdict(*failure), |_| Verdict::Answered);
-        self.observe(server, verdict, status, began);
+        self.observe(server, relayed.as_ref().err().copied(), status, began);
         relayed
     }
 

@@ -120,6 +120,7 @@ fn server(number: usize) -> model::Server {
         labels: Vec::new(),
         protocol: Default::default(),
         resolution: Default::default(),
+        slowstart: None,
     }
 }
 

@@ -246,7 +246,7 @@ fn empty(shared: &backend::Backend) -> Backend {
         up: !candidates.is_empty(),
         active,
         backups,
-        weight: candidates.iter().map(|candidate| candidate.weight).sum(),
+        weight: candidates.iter().map(|it| shared.servers[it.server as usize].weight()).sum(),
         requests_current: shared.requests.load(Relaxed),
         requests_max: 0,
         queue: shared.waiting(),

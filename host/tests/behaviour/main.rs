@@ -33,6 +33,7 @@ mod policy_commands;
 mod rate_limits;
 mod reloading;
 mod rules;
+mod server_care;
 mod smuggling;
 mod sockets;
 mod timeouts;

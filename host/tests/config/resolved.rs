@@ -128,11 +128,13 @@ fn the_default_file_is_the_twin_of_the_haproxy_cfg() {
                 downinter: 2 * SECOND,
                 fall: 1,
                 rise: 5,
+                observe: None,
             }),
             cookie: Some(name.into()),
             labels: vec![],
             resolution: Default::default(),
             protocol: Default::default(),
+            slowstart: None,
             tls: None,
         };
         assert_eq!(*server, expected);

@@ -53,6 +53,7 @@ pub(crate) fn server(name: &str, weight: u32) -> model::Server {
         cookie: Some(name.into()),
         labels: vec![("zone".into(), "a".into())],
         resolution: Default::default(),
+        slowstart: None,
         tls: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The checks of all servers of a configuration: a task each, which asks, waits as long as the server's
 //! state says, and asks again. They run on the control thread, never on a worker.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::check::{self, Budget, Target};
 use super::state::{Change, Health, Pace};
 use super::{Cause, LastCheck};
 use crate::backend::Backend;
+use crate::backend::server::Server;
 use crate::config::model::Check;
 
 /// Intervals shorter than this do not decide over how long the first checks are spread.
@@ -79,6 +81,11 @@ async fn keep_checking(backend: Arc<Backend>, index: usize, check: Check, first:
         tokio::select! {
             () = sleep_until(due) => {}
             () = server.check_now.notified() => {}
+            () = too_many_errors(server) => {
+                heed(&backend, index, &check);
+                due = due.min(Instant::now() + check.fastinter);
+                continue;
+            }
         }
         while server.is_unresolved() {
             server.check_now.notified().await;
@@ -86,7 +93,13 @@ async fn keep_checking(backend: Arc<Backend>, index: usize, check: Check, first:
         let Some(target) = Target::of(server, &check) else { return };
         let (began, version) = (Instant::now(), server.address_version.load(Relaxed));
         let tls = server.tls().filter(|connector| connector.checks);
-        let finding = check::check(&target, &kind, tls.as_deref(), budget).await;
+        let mut checking = pin!(check::check(&target, &kind, tls.as_deref(), budget));
+        let finding = loop {
+            tokio::select! {
+                finding = &mut checking => break finding,
+                () = too_many_errors(server) => heed(&backend, index, &check),
+            }
+        };
         let finished = Instant::now();
         if server.is_unresolved() || server.address_version.load(Relaxed) != version {
             // It is elsewhere by now, so that this tells nothing of it.
@@ -100,6 +113,34 @@ async fn keep_checking(backend: Arc<Backend>, index: usize, check: Check, first:
                 &check,
                 LastCheck { at: std::time::SystemTime::now(), finished, took: finished - began, finding },
             );
+    }
+}
+
+/// Ends when live traffic had too many errors in a row, if it is observed at all.
+async fn too_many_errors(server: &Server) {
+    match &server.passive {
+        Some(passive) => passive.too_many.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes in that live traffic had too many errors in a row.
+fn heed(backend: &Arc<Backend>, index: usize, check: &Check) {
+    let server = &backend.servers[index];
+    let (Some(observe), Some(passive)) = (&check.observe, &server.passive) else { return };
+    let errors = passive.errors();
+    let mut record = server.record_mut();
+    let health = record.health.get_or_insert_with(|| Health::start(check.rise, check.fall));
+    let change = health.suffer(observe.on_error);
+    let health = *health;
+    drop(record);
+    let (backend_name, name) = (&*backend.config.name, &*server.config.name);
+    tracing::warn!(
+        backend = backend_name, server = name, %health,
+        "server {backend_name}/{name}: {errors}; what comes of it is {}", observe.on_error.name(),
+    );
+    if change == Some(Change::Down) {
+        backend.transition(index, false, Cause::Observed(errors), None);
     }
 }
 
@@ -134,7 +175,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::backend::{fixtures, server::Server};
+    use crate::backend::fixtures;
     use crate::config::model::{self, CheckKind, ServerAddress};
 
     /// An origin whose answers to checks follow a plan: `+` passes, `-` fails. It says when each came, in

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::care::passive::Errors;
 use crate::config::model;
 use check::Finding;
 use state::Health;
@@ -73,6 +74,8 @@ pub enum Cause {
     Unresolved(String),
     /// Its name resolved for the first time.
     Resolved(SocketAddr),
+    /// Live traffic had so many errors in a row.
+    Observed(Errors),
     /// Its source names it.
     Found(SocketAddr),
     /// Its source does not name it any more.
@@ -117,6 +120,7 @@ impl fmt::Display for Cause {
             Cause::Check(finding) => write!(f, "{finding}"),
             Cause::Unresolved(why) => write!(f, "its name does not resolve ({why})"),
             Cause::Resolved(address) => write!(f, "its name resolves to {}", address.ip()),
+            Cause::Observed(errors) => write!(f, "Health analyze, {errors}"),
             Cause::Found(address) => write!(f, "its source names {address}"),
             Cause::Gone(address) => write!(f, "its source no longer names {address}"),
         }

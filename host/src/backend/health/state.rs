@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::config::model::care::OnError;
+
 /// A server's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
@@ -67,6 +69,17 @@ impl Health {
             (true, false) => Some(Change::Down),
             _ => None,
         }
+    }
+
+    /// Takes in that live traffic had too many errors.
+    pub fn suffer(&mut self, on_error: OnError) -> Option<Change> {
+        match on_error {
+            OnError::FastInter => return None,
+            OnError::FailCheck => {}
+            OnError::SuddenDeath => self.counter = self.counter.min(self.rise + 1),
+            OnError::MarkDown => self.counter = self.counter.min(self.rise),
+        }
+        self.report(false)
     }
 
     /// How soon to look again.
@@ -133,6 +146,22 @@ mod tests {
         assert!(!after(2, 3, "+--+---").is_up());
         assert!(!after(3, 1, "-++-++").is_up());
         assert!(after(3, 1, "-++-+++").is_up());
+    }
+
+    #[test]
+    fn errors_in_live_traffic_count_as_they_are_said_to() {
+        let suffered = |on_error| {
+            let mut health = after(2, 3, "+");
+            let change = health.suffer(on_error);
+            (change, health.to_string())
+        };
+        assert_eq!(suffered(OnError::FastInter), (None, "3/3 UP".into()));
+        assert_eq!(suffered(OnError::FailCheck), (None, "2/3 UP".into()));
+        assert_eq!(suffered(OnError::SuddenDeath), (None, "1/3 UP".into()));
+        assert_eq!(suffered(OnError::MarkDown), (Some(Change::Down), "0/2 DOWN".into()));
+        let mut doomed = after(2, 3, "+--");
+        assert_eq!(doomed.suffer(OnError::SuddenDeath), Some(Change::Down));
+        assert_eq!(doomed.suffer(OnError::MarkDown), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! it, so a key cannot be accepted without being documented.
 
 mod admin;
+mod care;
 mod discovery;
 mod global;
 mod http2;
@@ -106,6 +107,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
         proxy::FRONTEND,
         proxy::BACKEND,
         server::KEYS,
+        care::KEYS,
         rules::KEYS,
         logging::KEYS,
         pages::KEYS,
