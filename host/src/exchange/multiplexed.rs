@@ -38,7 +38,7 @@ impl Exchange<'_> {
                         if round == 0 || self.upload.is_read() {
                             no_connection(failure)
                         } else {
-                            Tried::Failed(failure)
+                            Tried::Failed(Failure::ServerClosed)
                         }
                     })?;
                     let now = Instant::now();
@@ -64,9 +64,9 @@ impl Exchange<'_> {
         let backend = self.backend;
         let tally = backend.tallies.server(server);
         self.client.timer.set(Instant::now(), backend.shared.config.timeout.connect);
-        tally.connects.add(1);
         let shared = &backend.shared.servers[server as usize];
-        let opened = self.client.timer.limit(sessions.open(shared, self.worker.tune)).await;
+        let opened =
+            self.client.timer.limit(sessions.open(shared, self.worker.tune, || tally.connects.add(1))).await;
         if !matches!(opened, Ok(Ok(_))) {
             tally.connection_errors.add(1);
         }

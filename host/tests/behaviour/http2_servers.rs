@@ -26,7 +26,25 @@ use super::kit::{
     Answer, Authority, Directory, Message, PATIENCE, Proxy, Setup, client, get, origin, proxy, until,
 };
 
-type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Body = UnsyncBoxBody<Bytes, Error>;
+
+/// A body that breaks once it has begun.
+struct Breaking(bool);
+
+impl hyper::body::Body for Breaking {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let begun = std::mem::replace(&mut self.0, true);
+        let next = if begun { Err("broken".into()) } else { Ok(Frame::data(Bytes::from_static(b"begun"))) };
+        Poll::Ready(Some(next))
+    }
+}
 
 /// A body that is sent while it is read.
 struct Piped(Receiver<Frame<Bytes>>);
@@ -144,12 +162,12 @@ async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>, streams:
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Error> {
     let path = request.uri().path().to_owned();
     shared.seen.lock().expect("no panic").push((request.uri().to_string(), request.headers().clone()));
     let mut underway = Underway(shared.clone(), false);
     let response = match path.as_str() {
-        "/echo" => Response::new(request.into_body().boxed_unsync()),
+        "/echo" => Response::new(request.into_body().map_err(Error::from).boxed_unsync()),
         "/held" => {
             shared.gate.acquire().await.expect("open").forget();
             Response::new(full("held"))
@@ -161,6 +179,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             .body(Empty::new().map_err(|never| match never {}).boxed_unsync())
             .expect("a response"),
         "/stream" => stream(&shared),
+        "/breaking" | "/breaking-call" => {
+            let kind = if path == "/breaking" { "text/plain" } else { "application/grpc" };
+            Response::builder()
+                .header("content-type", kind)
+                .body(Breaking(false).boxed_unsync())
+                .expect("a response")
+        }
         "/status" if shared.sick.load(SeqCst) => {
             Response::builder().status(503).body(full("sick")).expect("a response")
         }
@@ -501,4 +526,22 @@ fn a_server_that_speaks_no_http2_passes_no_check_of_it() {
     let older = origin("a").route("PRI", Answer::bytes("HTTP/1.1 400 Bad request\r\n\r\n")).start();
     let proxy = proxy().server_with(&older, "proto = \"h2\"").checked().start();
     proxy.log.wait("is DOWN: Layer7 invalid response, not HTTP/2");
+}
+
+#[test]
+fn a_response_that_breaks_off_is_no_whole_one_and_a_call_of_grpc_is_unavailable() {
+    let origin = Origin::start(100);
+    let proxy = before(&origin).start();
+    let mut newer = http2(&proxy);
+    let request = newer.request(hyper::Method::GET, "/breaking").body(empty()).expect("a request");
+    assert!(newer.response(request).is_err());
+    let (status, _, body, trailers) = newer.get("/breaking-call");
+    assert_eq!((status.as_u16(), &body[..]), (200, &b"begun"[..]));
+    assert_eq!(trailers.expect("trailers").get("grpc-status").expect("a status"), "14");
+    let states = until("both are logged", || {
+        let lines = proxy.exchanges();
+        (lines.len() == 2).then(|| lines.into_iter().map(|line| line.state).collect::<Vec<_>>())
+    });
+    assert_eq!(states, ["SD--", "SD--"]);
+    assert_eq!(origin.connections(), 1);
 }

@@ -26,7 +26,7 @@ pub(super) fn request(head: &RequestHead, https: bool) -> Result<Request<()>, St
     if method == Method::CONNECT {
         return Err(StatusCode::NOT_IMPLEMENTED);
     }
-    let host = head.lines().known(Known::Host).next().filter(|host| !host.is_empty());
+    let host = Some(head.authority()).filter(|host| !host.is_empty());
     let target = path(head.target()).ok_or(StatusCode::BAD_REQUEST)?;
     let uri = Uri::builder()
         .scheme(if https { "https" } else { "http" })

@@ -67,13 +67,13 @@ impl Sessions {
         open.iter().find_map(Session::seat)
     }
 
-    /// A place on a connection that is opened for it, and for others.
+    /// A place on a connection that is opened for it, and for others. Says by `begun` when it begins to open one.
     ///
     /// # Errors
     /// Those of connecting; `InvalidData` where the server does not speak HTTP/2.
-    pub(crate) async fn open(&self, server: &Arc<Server>, tune: Tune) -> io::Result<Seat> {
+    pub(crate) async fn open(&self, server: &Arc<Server>, tune: Tune, begun: impl Fn()) -> io::Result<Seat> {
         loop {
-            self.join(server, tune).outcome().await?;
+            self.join(server, tune, &begun).outcome().await?;
             // Whoever came first may have taken the last place.
             if let Some(seat) = self.take() {
                 return Ok(seat);
@@ -95,10 +95,13 @@ impl Sessions {
     }
 
     /// Waits for a connection that is being made, or for one that is begun now.
-    fn join(&self, server: &Arc<Server>, tune: Tune) -> Waiting {
+    fn join(&self, server: &Arc<Server>, tune: Tune, begun: impl Fn()) -> Waiting {
         let room = self.0.room.get().unwrap_or(usize::MAX);
         let found = self.0.opening.borrow().iter().find(|opening| opening.waiting.get() < room).cloned();
-        let opening = found.unwrap_or_else(|| self.begin(server.clone(), tune));
+        let opening = found.unwrap_or_else(|| {
+            begun();
+            self.begin(server.clone(), tune)
+        });
         opening.waiting.set(opening.waiting.get() + 1);
         Waiting { sessions: self.clone(), opening }
     }
