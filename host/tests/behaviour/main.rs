@@ -22,11 +22,8 @@ mod feedback;
 mod health;
 mod http;
 mod http2;
-<<<<<<< HEAD
 mod http2_servers;
-=======
 mod intake_metrics;
->>>>>>> main
 mod limits;
 mod log_daemons;
 mod logs;
