@@ -4,12 +4,12 @@
 //! are made of a stream's frames (`upload.rs`) and become frames again (`download.rs`); `stream.rs` is that stream.
 //! hyper speaks the protocol, and bounds what a client can make this end hold. Nothing here knows of servers.
 
-mod download;
+pub(crate) mod download;
 mod frames;
 mod request;
 mod stream;
-mod upload;
-mod wire;
+pub(crate) mod upload;
+pub(crate) mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -90,8 +90,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
     let header_list = settings.max_header_list_size.unwrap_or(connection.worker.tune.max_head());
     let shared = connection.clone();
     let service = service_fn(move |request: Request<Incoming>| answer(shared.clone(), request));
-    let served =
-        builder(&settings, header_list).serve_connection(Wire::new(client.stream, client.buffer), service);
+    let served = builder(&settings, header_list)
+        .serve_connection(Wire::of_client(client.stream, client.buffer), service);
     let mut served = std::pin::pin!(served);
     let mut timer = Timer::default();
     let mut leaving = false;

@@ -1,4 +1,4 @@
-//! The socket of a client as hyper wants it, and where hyper's tasks run: on the worker's own thread.
+//! The socket of a client, or of a server, as hyper wants it, and where hyper's tasks run: on the worker's own thread.
 
 use std::future::Future;
 use std::io;
@@ -13,7 +13,7 @@ use crate::stream::Stream;
 
 /// Runs hyper's tasks on this thread.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Local;
+pub(crate) struct Local;
 
 impl<Task: Future<Output = ()> + 'static> Executor<Task> for Local {
     fn execute(&self, task: Task) {
@@ -23,17 +23,17 @@ impl<Task: Future<Output = ()> + 'static> Executor<Task> for Local {
 
 /// Runs a task on this thread. It is large, and the runtime would copy it several times on its way in and out: in a box
 /// it stays where it is.
-pub(super) fn run(task: impl Future<Output = ()> + 'static) {
+pub(crate) fn run(task: impl Future<Output = ()> + 'static) {
     drop(tokio::task::spawn_local(Box::pin(task)));
 }
 
-/// A client's byte stream.
+/// The byte stream under a connection of HTTP/2.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     stream: Stream,
     /// What has been read and not handed on.
     buffer: Buffer,
-    /// How much of [`BEGIN`] has been handed on.
+    /// How much of a client's [`BEGIN`] has been handed on.
     begun: usize,
 }
 
@@ -47,8 +47,13 @@ const READ: usize = 16 * 1024 + 9;
 
 impl Wire {
     /// The stream from which `buffer` has been read already.
-    pub(super) fn new(stream: Stream, buffer: Buffer) -> Wire {
-        Wire { stream, buffer, begun: 0 }
+    pub(crate) fn new(stream: Stream, buffer: Buffer) -> Wire {
+        Wire { stream, buffer, begun: BEGIN }
+    }
+
+    /// The same, of a client: what has been read and what follows must begin as clients begin.
+    pub(super) fn of_client(stream: Stream, buffer: Buffer) -> Wire {
+        Wire { begun: 0, ..Wire::new(stream, buffer) }
     }
 }
 
