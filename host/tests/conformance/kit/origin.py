@@ -1,5 +1,6 @@
 """A server of HTTP/1.1 that answers as the path says, and remembers what it was asked."""
 
+import functools
 import hashlib
 import re
 import socketserver
@@ -9,6 +10,7 @@ from http.server import BaseHTTPRequestHandler
 PIECE = 64 * 1024
 
 
+@functools.lru_cache(8)  # Those who wait for another answer shall not wait for this.
 def content(length: int) -> bytes:
     """Bytes that are no repetition of one piece, the same each time."""
     piece = hashlib.shake_256(b"content").digest(min(length, 1 << 20))
