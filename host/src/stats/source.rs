@@ -302,6 +302,7 @@ fn server(
         weight: shared.weight(),
         backup: shared.is_backup(),
         disabled: shared.config.disabled,
+        vacant: shared.is_vacant(),
         up: shared.is_usable(),
         check,
         requests_current: shared.in_flight.load(Relaxed),
