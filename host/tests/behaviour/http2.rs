@@ -319,7 +319,7 @@ fn by_tls_it_is_agreed_on_and_an_exchange_is_as_in_clear() {
     let a = origin("a").start();
     let bind = "{ address = \"127.0.0.2:0\", tls = { crt = \"site.pem\" } }";
     let directory = Directory::new();
-    directory.write("site.pem", &authority.sign(&["a.example"]).pem());
+    directory.write("site.pem", authority.sign(&["a.example"]).pem());
     let proxy = proxy().only_bind(bind).server(&a).start_in(directory);
     let mut client = http2_by_tls(&proxy, &authority.clients());
     let sent: Bytes = vec![b'x'; 300_000].into();
