@@ -59,6 +59,8 @@ pub(crate) fn config(name: &str) -> model::Backend {
         check: model::CheckKind::Tcp,
         forwardfor: None,
         retries: 3,
+        retry_on: Default::default(),
+        retry_budget: None,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
-use super::model::care::{Layer, OnError};
+use super::model::care::{Layer, OnError, RetryBudget, RetryOn};
 use super::model::discovery::{Family, Resolvers};
 use super::model::pages::ErrorFile;
 use super::model::tls::{CertificateFile, Hsts, HttpsRedirect, PemFile};
@@ -59,6 +59,9 @@ layer! {
         httpchk: Switch<HttpCheck> = http_check::read,
         retries: u32 = retries,
         redispatch: bool = boolean,
+        retry_on: RetryOn = care::retry_on,
+        retry_methods: bool = care::any_method,
+        retry_budget: Switch<RetryBudget> = care::retry_budget,
         hsts: Switch<Hsts> = tls::hsts,
         redirect_https: Switch<HttpsRedirect> = tls::redirect,
         h2: Switch<Http2> = http2::read,

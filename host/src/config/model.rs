@@ -200,8 +200,12 @@ pub struct Backend {
     pub check: CheckKind,
     /// Whether, and how, servers are told the client's address, whatever the frontend says.
     pub forwardfor: Option<ForwardFor>,
-    /// Connection attempts after the first.
+    /// Attempts after the first.
     pub retries: u32,
+    /// What is tried again.
+    pub retry_on: care::RetryOn,
+    /// How many retries there may be, over all requests; `None`: no bound.
+    pub retry_budget: Option<care::RetryBudget>,
     /// Whether the last retry, and a request bound to a server that is DOWN, may go to another server.
     pub redispatch: bool,
     /// Its timeouts.

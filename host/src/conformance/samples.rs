@@ -85,6 +85,8 @@ pub fn backend_of(servers: Vec<model::Server>) -> Arc<Backend> {
         forwardfor: None,
         retries: 3,
         redispatch: false,
+        retry_on: Default::default(),
+        retry_budget: None,
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),
         limits: Vec::new(),

@@ -55,7 +55,7 @@ mod tests {
             (Ending::ClientAbort, &[ClientAbortsQueue, ClientAbortsConnect, ClientAbortsWait]),
             (Ending::ClientAbort, &[ClientAbortsUpload, ClientAbortsData, ClientTimeoutData]),
             (Ending::NoServer, &[NoServer, QueueTimeout, ConnectRefused, ConnectTimeout, ConnectExhausted]),
-            (Ending::ResponseError, &[ServerStale, ServerClosed, ServerInvalid, ServerTimeout]),
+            (Ending::ResponseError, &[ServerStale, ServerEmpty, ServerClosed, ServerInvalid, ServerTimeout]),
             (Ending::ServerAbort, &[ServerAbortsData, ServerInvalidData, ServerTimeoutData]),
             (Ending::Internal, &[Internal]),
             (Ending::Clean, &[Killed]),

@@ -31,6 +31,7 @@ mod policies;
 mod policy_commands;
 mod rate_limits;
 mod reloading;
+mod retries;
 mod rules;
 mod server_care;
 mod smuggling;

@@ -70,6 +70,8 @@ pub(crate) fn backend(servers: usize) -> model::Backend {
         forwardfor: None,
         retries: 3,
         redispatch: false,
+        retry_on: Default::default(),
+        retry_budget: None,
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),
         limits: Vec::new(),

@@ -1,4 +1,6 @@
-//! How a backend cares for its servers: what live traffic tells of them.
+//! How a backend cares for its servers: what live traffic tells of them, and what is repeated.
+
+use std::time::Duration;
 
 /// What a server's live traffic tells of its health.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,4 +45,47 @@ impl OnError {
             OnError::MarkDown => "mark-down",
         }
     }
+}
+
+/// What is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryOn {
+    /// Connections that failed.
+    pub conn_failure: bool,
+    /// Requests whose connection the server closed before a byte of an answer.
+    pub empty_response: bool,
+    /// Requests whose answer is not HTTP, or ends within its head.
+    pub junk_response: bool,
+    /// Requests whose answer did not come in time.
+    pub response_timeout: bool,
+    /// Requests that were answered with one of these.
+    pub statuses: Vec<u16>,
+    /// Whether requests that a server has seen are repeated whatever their method, and not only those of methods that
+    /// RFC 9110, section 9.2.2, calls idempotent.
+    pub any_method: bool,
+}
+
+impl Default for RetryOn {
+    /// Connections that failed, and nothing else.
+    fn default() -> RetryOn {
+        RetryOn {
+            conn_failure: true,
+            empty_response: false,
+            junk_response: false,
+            response_timeout: false,
+            statuses: Vec::new(),
+            any_method: false,
+        }
+    }
+}
+
+/// How many retries there may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// Of the requests in the window.
+    pub percent: u32,
+    /// Beside those, for each second of the window.
+    pub min_per_second: u32,
+    /// How long requests and retries count.
+    pub window: Duration,
 }
