@@ -37,6 +37,8 @@ pub enum Failure {
     ClientTimeoutData,
     /// No server may be chosen.
     NoServer,
+    /// The backend's circuit breaker is open, or the backend holds as much as it may.
+    CircuitOpen,
     /// No server had room in time.
     QueueTimeout,
     /// The server refused the connection, or cannot be reached.
@@ -122,6 +124,7 @@ impl Failure {
             ClientTimeoutData   => (None,      b"cD", Never),
             // The way to a server.
             NoServer            => (Some(503), b"SC", Never),
+            CircuitOpen         => (Some(503), b"PC", Never),
             QueueTimeout        => (Some(503), b"sQ", Never),
             ConnectRefused      => (Some(503), b"SC", Connect),
             ConnectTimeout      => (Some(503), b"sC", Connect),
@@ -292,6 +295,7 @@ mod tests {
             (Failure::ClientAbortsRequest, 400, "CR"),
             (Failure::ClientAbortsWait, 400, "CH"),
             (Failure::NoServer, 503, "SC"),
+            (Failure::CircuitOpen, 503, "PC"),
             (Failure::QueueTimeout, 503, "sQ"),
             (Failure::ConnectRefused, 503, "SC"),
             (Failure::ConnectTimeout, 503, "sC"),

@@ -22,6 +22,7 @@ pub(crate) fn server(name: &str) -> model::Server {
         labels: Vec::new(),
         resolution: Default::default(),
         slowstart: None,
+        circuit_breaker: None,
     }
 }
 
@@ -61,6 +62,7 @@ pub(crate) fn config(name: &str) -> model::Backend {
         retries: 3,
         retry_on: Default::default(),
         retry_budget: None,
+        circuit_breaker: None,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),

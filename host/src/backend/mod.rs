@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 use crate::config::model;
 use crate::discovery::Progress;
 use care::budget::Budget;
+use care::circuit::Circuit;
 use care::ramp;
 use health::Cause;
 use queue::Queue;
@@ -56,6 +57,8 @@ pub struct Backend {
     pub(crate) cookie_attributes: &'static [u8],
     /// How many retries there may be; `None`: no bound.
     pub(crate) retry_budget: Option<Arc<Budget>>,
+    /// What refuses requests at once; `None`: nothing does.
+    pub(crate) circuit: Option<Arc<Circuit>>,
     /// Asks for what servers are due for, as time passes.
     pub(crate) attention: Notify,
     /// Whether any server may start slowly.
@@ -86,6 +89,7 @@ impl Backend {
             discovery: config.template.as_ref().map(|template| Progress::new(template.text.clone())),
             cookie_attributes: config.persistence.as_ref().map_or(&b""[..], cookie_attributes),
             retry_budget: care::budget_of(&config, before),
+            circuit: care::circuit_of(&config, before),
             attention: Notify::new(),
             starts_slowly: servers.iter().any(|server| server.config.slowstart.is_some()),
             config,
@@ -142,6 +146,10 @@ impl Backend {
     /// Takes a server UP or DOWN, remembers why, and says so in the log. `took` is the check's duration.
     fn transition(self: &Arc<Self>, index: usize, up: bool, cause: Cause, took: Option<Duration>) {
         let server = &self.servers[index];
+        if up && server.is_tripped() {
+            // Its circuit breaker brings it back.
+            return;
+        }
         let text = match took {
             Some(took) => format!("{cause}, after {} ms", took.as_millis()),
             None => cause.to_string(),

@@ -48,6 +48,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Back
             ..proxy.retry_on.unwrap_or_default()
         },
         retry_budget: proxy.retry_budget.and_then(Switch::on),
+        circuit_breaker: proxy.circuit_breaker.and_then(Switch::on),
         redispatch: proxy.redispatch.unwrap_or(false),
         timeout: timeout.of_server(),
         errorfile,
@@ -132,6 +133,7 @@ fn prototype(section: &Section<'_>, defaults: &ServerOptions) -> Server {
             prefer: options.resolve_prefer.unwrap_or_default(),
         },
         slowstart: options.slowstart.filter(|over| !over.is_zero()),
+        circuit_breaker: options.circuit_breaker.and_then(Switch::on),
     }
 }
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::diagnostics::Problem;
 use super::layer::ServerOptions;
-use super::model::care::{Layer, Observe, OnError, RetryBudget, RetryOn};
-use super::read::{Switch, duration};
-use super::section::{Complaint, Value};
+use super::model::care::{Circuit, Layer, Observe, OnError, RetryBudget, RetryOn, Tripping};
+use super::read::{Switch, count, duration, interval};
+use super::section::{Complaint, Section, Value};
 
 /// What a server's live traffic tells of its health, where it is to tell anything.
 pub(super) fn observed(options: &ServerOptions) -> Option<Observe> {
@@ -65,7 +66,7 @@ const EVENTS: [(&str, Event); 17] = [
 pub(super) fn retry_on(value: Value<'_>) -> Option<RetryOn> {
     let values = value.one_or_many();
     let events: Vec<Event> = values.iter().filter_map(|value| event(*value)).collect();
-    if values.is_empty() || events.contains(&Event::Nothing) && values.len() > 1 {
+    if values.is_empty() || (events.contains(&Event::Nothing) && values.len() > 1) {
         value.refuse(Complaint::new(
             "`none` stands for itself alone",
             "write `retry_on = \"none\"` to retry nothing",
@@ -128,6 +129,58 @@ pub(super) fn retry_budget(value: Value<'_>) -> Option<Switch<RetryBudget>> {
         value.refuse(Complaint::new("this budget never grants a retry", help));
     }
     Some(Switch::On(budget))
+}
+
+/// A backend's `circuit_breaker`.
+pub(super) fn circuit(value: Value<'_>) -> Option<Switch<Circuit>> {
+    if let DeValue::Boolean(false) = value.toml() {
+        return Some(Switch::Off);
+    }
+    let table = value.section()?;
+    let bound = |key: &str| table.read(key, |value| value.integer(1..=u32::MAX));
+    let circuit = Circuit {
+        max_requests: bound("max_requests"),
+        max_pending: bound("max_pending"),
+        tripping: tripping(&table),
+    };
+    let keys = ["max_requests", "max_pending", "error_percent"];
+    if keys.iter().all(|key| table.span_of(key).is_none()) {
+        let help = "say one of `max_requests`, `max_pending` and `error_percent`";
+        value.refuse(Complaint::new("nothing opens this circuit breaker", help));
+    }
+    Some(Switch::On(circuit))
+}
+
+/// A server's `circuit_breaker`.
+pub(super) fn server_circuit(value: Value<'_>) -> Option<Switch<Tripping>> {
+    if let DeValue::Boolean(false) = value.toml() {
+        return Some(Switch::Off);
+    }
+    let table = value.section()?;
+    let tripping = tripping(&table);
+    if table.span_of("error_percent").is_none() {
+        value.refuse(Complaint::new("nothing opens this circuit breaker", "say its `error_percent`"));
+    }
+    tripping.map(Switch::On)
+}
+
+/// When failures open it, where they do.
+fn tripping(table: &Section<'_>) -> Option<Tripping> {
+    let error_percent = table.read("error_percent", |value| value.integer(1..=100));
+    let tripping = Tripping {
+        error_percent: error_percent.unwrap_or(100),
+        min_requests: table.read("min_requests", count).unwrap_or(20),
+        window: table.read("window", window).unwrap_or(Duration::from_secs(10)),
+        open_for: table.read("open_for", interval).unwrap_or(Duration::from_secs(10)),
+        probes: table.read("probes", |value| value.integer(1..=1_000)).unwrap_or(3),
+    };
+    for key in ["min_requests", "window", "open_for", "probes"] {
+        if let (Some(span), None) = (table.span_of(key), table.span_of("error_percent")) {
+            let problem = Problem::warning(span, format!("`{key}` has no effect: failures do not open it"));
+            table.report(problem.help("add `error_percent`"));
+        }
+    }
+    error_percent.map(|_| tripping)
 }
 
 /// A window in which things are counted.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
-use super::model::care::{Layer, OnError, RetryBudget, RetryOn};
+use super::model::care::{Circuit, Layer, OnError, RetryBudget, RetryOn, Tripping};
 use super::model::discovery::{Family, Resolvers};
 use super::model::pages::ErrorFile;
 use super::model::tls::{CertificateFile, Hsts, HttpsRedirect, PemFile};
@@ -62,6 +62,7 @@ layer! {
         retry_on: RetryOn = care::retry_on,
         retry_methods: bool = care::any_method,
         retry_budget: Switch<RetryBudget> = care::retry_budget,
+        circuit_breaker: Switch<Circuit> = care::circuit,
         hsts: Switch<Hsts> = tls::hsts,
         redirect_https: Switch<HttpsRedirect> = tls::redirect,
         h2: Switch<Http2> = http2::read,
@@ -111,6 +112,7 @@ layer! {
         observe: Layer = care::layer,
         error_limit: u32 = count,
         on_error: OnError = care::on_error,
+        circuit_breaker: Switch<Tripping> = care::server_circuit,
     }
 }
 

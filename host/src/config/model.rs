@@ -206,6 +206,8 @@ pub struct Backend {
     pub retry_on: care::RetryOn,
     /// How many retries there may be, over all requests; `None`: no bound.
     pub retry_budget: Option<care::RetryBudget>,
+    /// When it refuses requests at once.
+    pub circuit_breaker: Option<care::Circuit>,
     /// Whether the last retry, and a request bound to a server that is DOWN, may go to another server.
     pub redispatch: bool,
     /// Its timeouts.
@@ -307,6 +309,8 @@ pub struct Server {
     pub resolution: discovery::Resolution,
     /// How long it takes to its whole share when it comes UP again; `None`: no time.
     pub slowstart: Option<Duration>,
+    /// When its failures take it out of the candidates.
+    pub circuit_breaker: Option<care::Tripping>,
 }
 
 /// Where a server listens, as configured; names are resolved while the program runs.

@@ -67,6 +67,7 @@ pub fn servers(count: usize) -> Vec<model::Server> {
         labels: vec![("zone".into(), format!("z{}", index % 3))],
         resolution: Default::default(),
         slowstart: None,
+        circuit_breaker: None,
         tls: None,
     };
     (0..count).map(server).collect()
@@ -87,6 +88,7 @@ pub fn backend_of(servers: Vec<model::Server>) -> Arc<Backend> {
         redispatch: false,
         retry_on: Default::default(),
         retry_budget: None,
+        circuit_breaker: None,
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),
         limits: Vec::new(),

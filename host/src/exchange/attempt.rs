@@ -142,9 +142,33 @@ impl Exchange<'_> {
         }
     }
 
+    /// A place at a server, as [`Exchange::find_place`] has it, that its circuit breaker lets the request through to.
+    /// Where that does not, at another; if that does not either, there is no better one.
+    async fn assign(
+        &mut self,
+        mut same: Option<u32>,
+        mut failed: Option<u32>,
+    ) -> Result<(Slot, bool), Failure> {
+        let mut refused = false;
+        loop {
+            let (slot, waited) = self.find_place(same, failed).await?;
+            let Some(breaker) = &slot.server().breaker else { return Ok((slot, waited || refused)) };
+            self.permit = breaker.admit(Instant::now());
+            if self.permit.is_some() || refused {
+                return Ok((slot, waited || refused));
+            }
+            (refused, same, failed) = (true, None, Some(slot.index() as u32));
+            self.leave_server();
+        }
+    }
+
     /// A place at a server: the one tried before, the one that the client is bound to, or the balancer's pick. Says
     /// whether it had to wait for it.
-    async fn assign(&mut self, mut same: Option<u32>, failed: Option<u32>) -> Result<(Slot, bool), Failure> {
+    async fn find_place(
+        &mut self,
+        mut same: Option<u32>,
+        failed: Option<u32>,
+    ) -> Result<(Slot, bool), Failure> {
         let backend = &self.backend.shared;
         let mut waited = false;
         loop {
@@ -158,6 +182,9 @@ impl Exchange<'_> {
                 Place::Ready(slot) => return Ok((slot, waited)),
                 Place::Wait(waiting) => waiting,
             };
+            if let Some(circuit) = &backend.circuit {
+                circuit.wait(waiting.position)?;
+            }
             let timeouts = &backend.config.timeout;
             self.client.timer.set(Instant::now(), timeouts.queue.or(timeouts.connect));
             self.story.server = bound;
@@ -195,7 +222,11 @@ impl Exchange<'_> {
 
     /// Tells those who want to know how the attempt that began then has ended: by a failure, or well. `status` is that
     /// of the response's head, 0 where there was none.
-    pub(super) fn observe(&self, server: u32, failure: Option<Failure>, status: u16, began: Instant) {
+    pub(super) fn observe(&mut self, server: u32, failure: Option<Failure>, status: u16, began: Instant) {
+        if let Some(permit) = self.permit.take() {
+            let turn = permit.settle(Sign::of(failure, status), Instant::now());
+            self.backend.shared.heed_turn(server as usize, turn);
+        }
         if let Some(passive) = &self.backend.shared.servers[server as usize].passive {
             let made_one = self.story.connected.is_some() && self.story.connected != self.story.assigned;
             passive.note(Sign::of(failure, status), made_one);

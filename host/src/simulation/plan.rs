@@ -120,6 +120,7 @@ fn server(number: usize) -> model::Server {
         labels: Vec::new(),
         resolution: Default::default(),
         slowstart: None,
+        circuit_breaker: None,
     }
 }
 

@@ -11,6 +11,7 @@ mod balancing;
 mod bodies;
 mod central_logs;
 mod choices;
+mod circuit_breakers;
 mod command_line;
 mod cookies;
 mod denials;

@@ -54,6 +54,7 @@ pub(crate) fn server(name: &str, weight: u32) -> model::Server {
         labels: vec![("zone".into(), "a".into())],
         resolution: Default::default(),
         slowstart: None,
+        circuit_breaker: None,
         tls: None,
     }
 }
@@ -72,6 +73,7 @@ pub(crate) fn backend(servers: usize) -> model::Backend {
         redispatch: false,
         retry_on: Default::default(),
         retry_budget: None,
+        circuit_breaker: None,
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),
         limits: Vec::new(),

@@ -1,6 +1,7 @@
 //! Counts over the last while: how many there were of something, and how many of those were marked. All workers count in
 //! the same few atomics; the time is passed in.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -32,6 +33,12 @@ pub struct Counts {
     pub marked: u64,
 }
 
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} requests failed", self.marked, self.all)
+    }
+}
+
 /// One part: its number, and what was counted in it. Counts stay at their maximum.
 #[derive(Clone, Copy)]
 struct Part {
@@ -44,7 +51,7 @@ impl Part {
     fn of(packed: u64) -> Part {
         Part {
             number: packed >> (ALL_BITS + MARKED_BITS),
-            all: packed >> MARKED_BITS & ((1 << ALL_BITS) - 1),
+            all: (packed >> MARKED_BITS) & ((1 << ALL_BITS) - 1),
             marked: packed & ((1 << MARKED_BITS) - 1),
         }
     }
@@ -52,7 +59,7 @@ impl Part {
     fn packed(self) -> u64 {
         let all = self.all.min((1 << ALL_BITS) - 1);
         let marked = self.marked.min((1 << MARKED_BITS) - 1);
-        self.number << (ALL_BITS + MARKED_BITS) | all << MARKED_BITS | marked
+        (self.number << (ALL_BITS + MARKED_BITS)) | (all << MARKED_BITS) | marked
     }
 }
 

@@ -1,8 +1,9 @@
-//! How servers are cared for: `slowstart`, `observe` and what belongs to it; and what is tried again.
+//! How servers are cared for: `slowstart`, `observe` and what belongs to it; what is tried again; circuit breakers.
 
 use super::{Key, Scope};
 
 const BACKENDS: &[Scope] = &[Scope::Defaults, Scope::Backend];
+const ALL: &[Scope] = &[Scope::Defaults, Scope::Backend, Scope::DefaultServer, Scope::Server];
 const SERVERS: &[Scope] = &[Scope::DefaultServer, Scope::Server];
 
 pub(super) const KEYS: &[Key] = &[
@@ -104,5 +105,77 @@ pub(super) const KEYS: &[Key] = &[
         haproxy: "",
         doc: "How long requests and retries count.",
         example: "retry_budget = { window = \"30s\" }",
+    },
+    Key {
+        name: "circuit_breaker",
+        scopes: ALL,
+        kind: "a table, or false",
+        default: "false",
+        haproxy: "",
+        doc: "Refuses at once what would only make things worse. A backend's answers 503, by what it holds at once or by its failures; a server's takes it out of the candidates, by its failures. See [server care](server-care.md#circuit-breakers).",
+        example: "circuit_breaker = { error_percent = 50, open_for = \"5s\" }",
+    },
+    Key {
+        name: "circuit_breaker.max_requests",
+        scopes: BACKENDS,
+        kind: "an integer from 1 to 4294967295",
+        default: "no bound",
+        haproxy: "",
+        doc: "Requests that the backend holds at once, with those that wait; more are refused with 503.",
+        example: "circuit_breaker = { max_requests = 1_000 }",
+    },
+    Key {
+        name: "circuit_breaker.max_pending",
+        scopes: BACKENDS,
+        kind: "an integer from 1 to 4294967295",
+        default: "no bound",
+        haproxy: "",
+        doc: "Requests in one line for a server's place; more are refused with 503. Lines form where servers have a `maxconn`.",
+        example: "circuit_breaker = { max_pending = 100 }",
+    },
+    Key {
+        name: "circuit_breaker.error_percent",
+        scopes: ALL,
+        kind: "an integer from 1 to 100",
+        default: "failures do not open it",
+        haproxy: "",
+        doc: "The share of failures, in percent of requests, that opens it: no connection, no answer, one that is broken or late, or one of 500 and more but for 501 and 505.",
+        example: "circuit_breaker = { error_percent = 50 }",
+    },
+    Key {
+        name: "circuit_breaker.min_requests",
+        scopes: ALL,
+        kind: "an integer from 1 to 65535",
+        default: "20",
+        haproxy: "",
+        doc: "Among fewer requests than these in the window no share of failures opens it.",
+        example: "circuit_breaker = { error_percent = 50, min_requests = 100 }",
+    },
+    Key {
+        name: "circuit_breaker.window",
+        scopes: ALL,
+        kind: "a duration from 1s to 60s",
+        default: "`\"10s\"`",
+        haproxy: "",
+        doc: "How long requests count.",
+        example: "circuit_breaker = { error_percent = 50, window = \"30s\" }",
+    },
+    Key {
+        name: "circuit_breaker.open_for",
+        scopes: ALL,
+        kind: "a duration longer than 0, as in \"10s\"",
+        default: "`\"10s\"`",
+        haproxy: "",
+        doc: "How long it is open, before probes try whether all is well again.",
+        example: "circuit_breaker = { error_percent = 50, open_for = \"30s\" }",
+    },
+    Key {
+        name: "circuit_breaker.probes",
+        scopes: ALL,
+        kind: "an integer from 1 to 1000",
+        default: "3",
+        haproxy: "",
+        doc: "Requests that are let through after that, and no more at once. If all of them pass it closes; one that fails opens it anew.",
+        example: "circuit_breaker = { error_percent = 50, probes = 1 }",
     },
 ];

@@ -89,3 +89,29 @@ pub struct RetryBudget {
     /// How long requests and retries count.
     pub window: Duration,
 }
+
+/// A backend's circuit breaker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circuit {
+    /// Requests that it holds at once; more are refused.
+    pub max_requests: Option<u32>,
+    /// Requests in a line for a server, or for any; more are refused.
+    pub max_pending: Option<u32>,
+    /// When failures open it; `None`: never.
+    pub tripping: Option<Tripping>,
+}
+
+/// When failures open a circuit breaker, and what closes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tripping {
+    /// The share of failures that is too large.
+    pub error_percent: u32,
+    /// Among fewer requests than these no share is too large.
+    pub min_requests: u32,
+    /// How long requests count.
+    pub window: Duration,
+    /// How long it is open.
+    pub open_for: Duration,
+    /// Requests that have to pass after that, all of them, to close it.
+    pub probes: u16,
+}
