@@ -23,6 +23,7 @@ mod feedback;
 mod health;
 mod http;
 mod http2;
+mod http2_servers;
 mod limits;
 mod log_daemons;
 mod logs;
