@@ -105,6 +105,7 @@ pub(crate) async fn serve(
             return;
         };
         if !is_permitted(&mut permitted, frontend, peer) {
+            frontend.tally.denied_connections.add(1);
             return;
         }
         let arrival = client.await_request(&worker, &doorway, frontend, first.then_some(accepted)).await;
@@ -115,6 +116,7 @@ pub(crate) async fn serve(
             return;
         };
         if !is_permitted(&mut permitted, frontend, peer) {
+            frontend.tally.denied_connections.add(1);
             break;
         }
         match arrival {

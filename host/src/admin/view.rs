@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::stats::CLASSES;
 use crate::stats::histogram;
+use crate::stats::intake::{Discovery, Limit};
 use crate::stats::snapshot::{self, Change, Log, Snapshot};
 
 /// The version of the document's shape.
@@ -22,6 +23,8 @@ pub(super) struct Status<'a> {
     frontends: Vec<Frontend<'a>>,
     backends: Vec<Backend<'a>>,
     policies: Vec<Policy<'a>>,
+    discoveries: &'a [Discovery],
+    limits: &'a [Limit],
     logs: &'a [Log],
 }
 
@@ -63,9 +66,19 @@ struct Frontend<'a> {
     bytes_in: u64,
     bytes_out: u64,
     denied: u64,
+    denied_connections: u64,
     intercepted: u64,
+    tls: Handshakes,
     errors: FrontendErrors,
     times: BTreeMap<&'static str, Times>,
+}
+
+/// TLS handshakes with clients.
+#[derive(Debug, Serialize)]
+struct Handshakes {
+    done: u64,
+    resumed: u64,
+    failed: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -168,6 +181,7 @@ struct Policy<'a> {
     instances: u64,
     benches: u64,
     benched: bool,
+    times: BTreeMap<&'static str, Times>,
 }
 
 #[derive(Debug, Serialize)]
@@ -187,6 +201,8 @@ impl<'a> Status<'a> {
             frontends: snapshot.frontends.iter().map(frontend).collect(),
             backends: snapshot.backends.iter().map(|b| backend(b, &snapshot.policies, started)).collect(),
             policies: snapshot.policies.iter().map(policy).collect(),
+            discoveries: &snapshot.discoveries,
+            limits: &snapshot.limits,
             logs: &snapshot.logs,
         }
     }
@@ -230,6 +246,12 @@ fn frontend(frontend: &snapshot::Frontend) -> Frontend<'_> {
         bytes_in: frontend.bytes_in,
         bytes_out: frontend.bytes_out,
         denied: frontend.denied,
+        denied_connections: frontend.connections_denied,
+        tls: Handshakes {
+            done: frontend.tls_handshakes,
+            resumed: frontend.tls_resumed,
+            failed: frontend.tls_failures,
+        },
         intercepted: frontend.intercepted,
         errors: FrontendErrors { request: frontend.request_errors, internal: frontend.internal_errors },
         times: [("total", times(&frontend.total_time))].into(),
@@ -362,6 +384,7 @@ fn policy(policy: &snapshot::Policy) -> Policy<'_> {
         instances: policy.instances,
         benches: policy.benches,
         benched: policy.benched,
+        times: [("call", calls(&policy.call_times))].into(),
     }
 }
 
@@ -371,6 +394,10 @@ fn classes(responses: &[u64; CLASSES.len()]) -> BTreeMap<&'static str, u64> {
 
 fn times(times: &histogram::Times) -> Times {
     Times { count: times.count(), sum_ms: times.sum_us as f64 / 1000.0 }
+}
+
+fn calls(times: &histogram::CallTimes) -> Times {
+    Times { count: times.count(), sum_ms: times.sum_ns as f64 / 1e6 }
 }
 
 #[cfg(test)]

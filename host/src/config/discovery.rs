@@ -12,10 +12,12 @@ use super::keys::Scope;
 use super::model::discovery::{
     Consul, Family, FileFormat, NameServer, Resolution, Resolvers, Source, Template, Token,
 };
-use super::model::{Server, ServerAddress};
+use super::model::tls::{PemFile, Spot};
+use super::model::{Server, ServerAddress, Span};
 use super::read::{bad_name, duration, interval, is_name, is_visible};
 use super::section::{Complaint, Section, Value};
-use super::suggest;
+use super::{suggest, tls};
+use crate::tls::SYSTEM_AUTHORITIES;
 
 /// The resolvers that need no section: the system's name servers.
 const SYSTEM: &str = "system";
@@ -151,11 +153,13 @@ pub(super) fn template(section: &Section<'_>) -> Option<Read> {
     if let (Some(_), Some(_), span) = (&token_file, &token_env, section.span_of("token_env")) {
         section.report(Problem::error(span, "`token_file` and `token_env` both say where the token is"));
     }
+    let source_ca_file = section.read("source_ca_file", tls::pem_file);
     let from = section.require("from", |value| {
         let text = value.text()?;
         let mut source = value.accept(source(text, |path| value.reading.path(path)))?;
         if let Source::Consul(consul) = &mut source {
             (consul.wait, consul.token) = (wait.unwrap_or(WAIT), token_file.or(token_env));
+            trust(section, text, source_ca_file, consul, value.span());
         } else {
             refuse_consul_keys(section);
         }
@@ -213,8 +217,22 @@ fn variable(value: Value<'_>) -> Option<Token> {
     Some(Token::Variable(name.to_owned()))
 }
 
+/// Whom Consul's certificate must come from, where it is asked by TLS.
+fn trust(section: &Section<'_>, url: &str, ca_file: Option<PemFile>, consul: &mut Consul, span: Span) {
+    if url.starts_with("consul:https://") {
+        let system = || PemFile { path: SYSTEM_AUTHORITIES.into(), spot: Spot(span) };
+        consul.tls = Some(ca_file.unwrap_or_else(system));
+    } else if let Some(span) = section.span_of("source_ca_file") {
+        let problem = Problem::error(
+            span,
+            "`source_ca_file` is for `consul:https://` alone: there is no certificate here",
+        );
+        section.report(problem.help("leave it out, or ask Consul by `https`"));
+    }
+}
+
 fn refuse_consul_keys(section: &Section<'_>) {
-    for key in ["wait", "token_file", "token_env"] {
+    for key in ["wait", "token_file", "token_env", "source_ca_file"] {
         if let Some(span) = section.span_of(key) {
             section.report(Problem::error(span, format!("`{key}` is for `consul:` alone")));
         }
@@ -264,15 +282,12 @@ fn file(text: &str, path: impl Fn(&str) -> PathBuf) -> Result<Source, Complaint>
     }
 }
 
-/// `http://HOST:PORT/v1/health/…`.
+/// `http://HOST:PORT/v1/health/…`, or with `https`.
 fn consul(url: &str) -> Result<Source, Complaint> {
     let example = "write `consul:http://127.0.0.1:8500/v1/health/service/web?passing`, or wherever it is";
     let complaint = |what: &str| Complaint::new(format!("`{}` {what}", url.escape_debug()), example);
-    if url.starts_with("https://") {
-        let help = "ask the agent on this machine, over its loopback address";
-        return Err(Complaint::new("Consul is asked in clear text only", help));
-    }
-    let rest = url.strip_prefix("http://").ok_or_else(|| complaint("is not a URL of Consul's"))?;
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let rest = rest.ok_or_else(|| complaint("is not a URL of Consul's"))?;
     let (authority, path) = rest.split_once('/').ok_or_else(|| complaint("has no path"))?;
     if !path.starts_with("v1/health/") {
         return Err(complaint("is not a part of Consul's health API"));
@@ -290,5 +305,5 @@ fn consul(url: &str) -> Result<Source, Complaint> {
         _ => return Err(complaint("has no host")),
     }
     let (authority, target) = (authority.to_owned(), format!("/{path}"));
-    Ok(Source::Consul(Consul { authority, target, wait: WAIT, token: None }))
+    Ok(Source::Consul(Consul { authority, tls: None, target, wait: WAIT, token: None }))
 }

@@ -254,6 +254,7 @@ impl Control {
             frontends: self.frontends.clone(),
             backends: self.backends.clone(),
             policies: opened.iter().map(BackendPolicies::watch).collect(),
+            limits: self.limits.all(),
         });
         self.open_admin(&config, admin)?;
         tally::log(&std::mem::replace(&mut self.policies, opened));

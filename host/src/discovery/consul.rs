@@ -10,12 +10,18 @@ use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::{Endpoint, Found, MOST_BYTES, Trouble};
 use crate::config::model::discovery::{Consul, Token};
+use crate::config::model::tls::PemFile;
+use crate::tls;
 
 /// How long a connection may take, and how much longer than it may be held back an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,6 +68,25 @@ impl Client {
         let stream = connected
             .map_err(|_| format!("{authority} takes no connection in time"))?
             .map_err(|error| format!("cannot connect to {authority}: {error}"))?;
+        match &self.query.tls {
+            None => self.exchange(stream, request).await,
+            Some(file) => {
+                let stream = timeout(PATIENCE, secured(stream, authority, file)).await;
+                self.exchange(
+                    stream.map_err(|_| format!("{authority} takes too long for its TLS"))??,
+                    request,
+                )
+                .await
+            }
+        }
+    }
+
+    /// Asks on a connection.
+    async fn exchange(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<(Option<u64>, Bytes), String> {
         // Consul adds up to a sixteenth, so that not all questions end at once.
         let patience = PATIENCE + self.query.wait + self.query.wait / 16;
         let exchange = async {
@@ -96,7 +121,7 @@ impl Client {
     }
 
     async fn request(&self) -> Result<Request<Empty<Bytes>>, String> {
-        let Consul { authority, target, wait, token } = &self.query;
+        let Consul { authority, target, wait, token, .. } = &self.query;
         let mut target = target.clone();
         if self.index > 0 {
             target.push(if target.contains('?') { '&' } else { '?' });
@@ -108,6 +133,22 @@ impl Client {
         }
         request.body(Empty::new()).map_err(|error| error.to_string())
     }
+}
+
+/// TLS of a connection; the certificate must be for the host that is asked.
+async fn secured(
+    stream: TcpStream,
+    authority: &str,
+    ca_file: &PemFile,
+) -> Result<TlsStream<TcpStream>, String> {
+    let path = ca_file.path.clone();
+    let config = tokio::task::spawn_blocking(move || tls::trusting(&path)).await;
+    let config = config.map_err(|error| error.to_string())??;
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
+    let name =
+        ServerName::try_from(host.to_owned()).map_err(|_| format!("`{host}` cannot be asked for by TLS"))?;
+    let shaken = TlsConnector::from(config).connect(name, stream).await;
+    shaken.map_err(|error| format!("no TLS with {authority}: {error}"))
 }
 
 /// The token, and no word of it in any message.

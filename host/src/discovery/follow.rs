@@ -326,12 +326,12 @@ mod tests {
         }
         assert_eq!(filled(&follower), [Some(1), Some(2)]);
         let snapshot = follower.backend.discovered().expect("a source");
-        assert_eq!((snapshot.successes, snapshot.failures, snapshot.failing), (1, 3, true));
+        assert_eq!((snapshot.successes, snapshot.failures, snapshot.failing_since.is_some()), (1, 3, true));
         assert_eq!((snapshot.slots, snapshot.filled, snapshot.left_over), (2, 2, 1));
         assert_eq!(snapshot.last_failure.map(|(_, why)| why).as_deref(), Some("no answer"));
         follower.take(found(&[1]), 0);
         let snapshot = follower.backend.discovered().expect("a source");
-        assert_eq!((snapshot.failing, snapshot.filled, snapshot.left_over), (false, 1, 0));
+        assert_eq!((snapshot.failing_since.is_some(), snapshot.filled, snapshot.left_over), (false, 1, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ pub struct Progress {
 struct Counts {
     successes: u64,
     failures: u64,
-    failing: bool,
+    failing_since: Option<SystemTime>,
     last_success: Option<SystemTime>,
     last_failure: Option<(SystemTime, String)>,
     left_over: usize,
@@ -29,8 +29,8 @@ pub struct Snapshot {
     pub successes: u64,
     /// How often it did not, or not in a way that makes sense.
     pub failures: u64,
-    /// Whether it failed the last time.
-    pub failing: bool,
+    /// Since when it fails; `None`: it answered the last time that it was asked.
+    pub failing_since: Option<SystemTime>,
     /// When it answered last.
     pub last_success: Option<SystemTime>,
     /// When it failed last, and why.
@@ -65,16 +65,17 @@ impl Progress {
     pub(super) fn succeeded(&self, left_over: usize) {
         let mut counts = self.counts();
         counts.successes += 1;
-        counts.failing = false;
+        counts.failing_since = None;
         counts.last_success = Some(SystemTime::now());
         counts.left_over = left_over;
     }
 
     pub(super) fn failed(&self, why: &str) {
         let mut counts = self.counts();
+        let now = SystemTime::now();
         counts.failures += 1;
-        counts.failing = true;
-        counts.last_failure = Some((SystemTime::now(), why.to_owned()));
+        counts.failing_since.get_or_insert(now);
+        counts.last_failure = Some((now, why.to_owned()));
     }
 
     /// How it goes, with what the backend's slots come to.
@@ -84,7 +85,7 @@ impl Progress {
             source: self.source.clone(),
             successes: counts.successes,
             failures: counts.failures,
-            failing: counts.failing,
+            failing_since: counts.failing_since,
             last_success: counts.last_success,
             last_failure: counts.last_failure,
             left_over: counts.left_over,

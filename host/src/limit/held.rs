@@ -62,6 +62,11 @@ impl Held {
         }
     }
 
+    /// How many keys have any.
+    pub(super) fn keys(&self) -> usize {
+        self.keys.load(Relaxed)
+    }
+
     fn shard(&self, key: u64) -> MutexGuard<'_, HashMap<u64, u32>> {
         self.shards[key as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -22,7 +22,7 @@ use crate::rules::{Condition, Facts};
 use gcra::{Decision, Gcra};
 use held::{Entry, Held};
 use table::Table;
-use tally::Tally;
+use tally::{Spread, Tally};
 
 /// Where the clock of all limits begins.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -42,10 +42,10 @@ impl AllLimits {
         let frontends =
             config.frontends.iter().map(|frontend| ("frontend", &frontend.name, &frontend.limits));
         let backends = config.backends.iter().map(|backend| ("backend", &backend.name, &backend.limits));
-        let make = |before: &[Option<Arc<Limits>>], (kind, name, specs): (&str, &Arc<str>, &Vec<Spec>)| {
-            let owner = format!("{kind} {name}");
-            let before = before.iter().flatten().find(|limits| *limits.owner == owner);
-            (!specs.is_empty()).then(|| Arc::new(Limits::new(&owner, specs, before)))
+        let make = |before: &[Option<Arc<Limits>>],
+                    (kind, name, specs): (&'static str, &Arc<str>, &Vec<Spec>)| {
+            let before = before.iter().flatten().find(|limits| limits.proxy == *name);
+            (!specs.is_empty()).then(|| Arc::new(Limits::new(kind, name, specs, before)))
         };
         AllLimits {
             frontends: frontends.map(|of| make(&self.frontends, of)).collect(),
@@ -54,11 +54,20 @@ impl AllLimits {
     }
 }
 
+impl AllLimits {
+    /// Those that there are, the frontends' first.
+    pub(crate) fn all(&self) -> Vec<Arc<Limits>> {
+        self.frontends.iter().chain(&self.backends).flatten().cloned().collect()
+    }
+}
+
 /// The limits of a frontend or backend.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    /// Whose they are: "frontend web".
-    owner: Arc<str>,
+    /// Whose they are: `frontend` or `backend`.
+    kind: &'static str,
+    /// Its name.
+    proxy: Arc<str>,
     requests: Vec<Conditional>,
     connections: Vec<Arc<Limit>>,
 }
@@ -79,22 +88,60 @@ pub(crate) struct Refusal {
     pub(crate) lines: Vec<u8>,
 }
 
+/// What a limit has counted since it began.
+#[derive(Debug)]
+pub(crate) struct Counted<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// Whether what is over it passes.
+    pub(crate) dry_run: bool,
+    /// Requests or connections that were not over it.
+    pub(crate) passed: u64,
+    /// Those that were.
+    pub(crate) over: u64,
+    /// Keys that are remembered, of a rate also those whose allowance is full again.
+    pub(crate) keys: usize,
+    /// The most that can be.
+    pub(crate) max_keys: usize,
+}
+
 /// A header line to add to a response.
 pub(crate) type Line = (&'static str, Vec<u8>);
 
 impl Limits {
-    fn new(owner: &str, specs: &[Spec], before: Option<&Arc<Limits>>) -> Limits {
+    fn new(kind: &'static str, proxy: &Arc<str>, specs: &[Spec], before: Option<&Arc<Limits>>) -> Limits {
+        let owner = format!("{kind} {proxy}");
         let (mut requests, mut connections) = (Vec::new(), Vec::new());
         for spec in specs {
             let known = before.and_then(|before| before.all().find(|limit| limit.spec == *spec));
-            let limit = known.cloned().unwrap_or_else(|| Arc::new(Limit::new(owner, spec)));
+            let limit = known.cloned().unwrap_or_else(|| Arc::new(Limit::new(&owner, spec)));
             match spec.bound {
                 // Its condition is the new one: the files that it names may have others in them.
                 Bound::Requests(_) => requests.push(Conditional { when: spec.when.0.clone(), limit }),
                 Bound::Connections(_) | Bound::ConnectionRate(_) => connections.push(limit),
             }
         }
-        Limits { owner: owner.into(), requests, connections }
+        Limits { kind, proxy: proxy.clone(), requests, connections }
+    }
+
+    /// Whether they are a `frontend`'s or a `backend`'s, and its name.
+    pub(crate) fn owner(&self) -> (&'static str, &str) {
+        (self.kind, &self.proxy)
+    }
+
+    /// What each has counted.
+    pub(crate) fn counted(&self) -> impl Iterator<Item = Counted<'_>> {
+        self.all().map(|limit| Counted {
+            name: &limit.spec.name,
+            dry_run: limit.spec.dry_run,
+            passed: limit.passed.sum(),
+            over: limit.over.sum(),
+            keys: match &limit.memory {
+                Memory::Rate(_, table) => table.keys(),
+                Memory::Held(_, held) => held.keys(),
+            },
+            max_keys: limit.spec.max_keys,
+        })
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<Limit>> {
@@ -151,6 +198,8 @@ struct Limit {
     memory: Memory,
     /// What its headers say of it.
     policy: String,
+    passed: Spread,
+    over: Spread,
     tally: Tally,
 }
 
@@ -181,6 +230,8 @@ impl Limit {
             secret: RandomState::new(),
             memory,
             policy,
+            passed: Spread::default(),
+            over: Spread::default(),
             tally: Tally::default(),
         }
     }
@@ -191,6 +242,7 @@ impl Limit {
         let name = &self.spec.name;
         match decision {
             Decision::Pass { left, whole_in_ns } => {
+                self.passed.add_one();
                 if self.spec.headers && !self.spec.dry_run {
                     let whole_in = whole_in_ns.div_ceil(SECOND_NS);
                     lines.push(("ratelimit-policy", self.policy.clone().into_bytes()));
@@ -221,16 +273,12 @@ impl Limit {
             Memory::Rate(gcra, table) => {
                 let over =
                     matches!(table.apply(key, |state| gcra.ask(state, now_ns)), Decision::Refuse { .. });
-                if over {
-                    self.tell(now_ns, "connections");
-                }
+                self.count(over, now_ns);
                 (!over || self.spec.dry_run).then_some(None)
             }
             Memory::Held(most, held) => {
                 let (entry, over) = held.enter(key, *most, self.spec.dry_run);
-                if over {
-                    self.tell(now_ns, "connections");
-                }
+                self.count(over, now_ns);
                 match entry {
                     Entry::Counted => Some(Some(Place { limit: self.clone(), key })),
                     Entry::Uncounted => Some(None),
@@ -240,8 +288,18 @@ impl Limit {
         }
     }
 
+    /// Counts a connection.
+    fn count(&self, over: bool, now_ns: u64) {
+        if over {
+            self.tell(now_ns, "connections");
+        } else {
+            self.passed.add_one();
+        }
+    }
+
     /// Counts what is over the limit, and now and then says so.
     fn tell(&self, now_ns: u64, what: &str) {
+        self.over.add_one();
         let Some(count) = self.tally.count(now_ns) else { return };
         let (owner, limit) = (&self.owner, &self.spec.name);
         let done = if self.spec.dry_run { "would have been refused" } else { "were refused" };

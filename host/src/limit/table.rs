@@ -5,7 +5,7 @@
 //! that is there takes no lock, only a compare-and-swap; a lock is taken to put in a new key, so that two workers do not
 //! put it in twice.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 
 /// Slots in a group: their keys fill one line of the processor's cache.
@@ -23,6 +23,8 @@ const MOVING: u64 = u64::MAX;
 pub(super) struct Table {
     groups: Box<[Group]>,
     inserting: Box<[Mutex<()>]>,
+    /// Slots that have a key.
+    taken: AtomicUsize,
 }
 
 #[repr(align(64))]
@@ -39,7 +41,13 @@ impl Table {
         Table {
             groups: (0..groups).map(|_| Group::default()).collect(),
             inserting: (0..LOCKS).map(|_| Mutex::default()).collect(),
+            taken: AtomicUsize::new(0),
         }
+    }
+
+    /// How many keys it holds.
+    pub(super) fn keys(&self) -> usize {
+        self.taken.load(SeqCst)
     }
 
     /// Has `decide` look at a key's state, 0 where there is none, and gives the key the new state that it says, if
@@ -57,7 +65,8 @@ impl Table {
             if group.keys.iter().all(|slot| slot.load(SeqCst) != key) {
                 let (decided, state) = decide(0);
                 if let Some(state) = state {
-                    group.put_in(key, state.min(MOVING - 1));
+                    let more = group.put_in(key, state.min(MOVING - 1));
+                    self.taken.fetch_add(usize::from(more), SeqCst);
                 }
                 return decided;
             }
@@ -84,15 +93,16 @@ impl Group {
         }
     }
 
-    /// Puts in a key that is not there, in place of the one with the smallest state. Under the lock.
-    fn put_in(&self, key: u64, state: u64) {
+    /// Puts in a key that is not there, in place of the one with the smallest state. Under the lock. Says whether the slot
+    /// was free.
+    fn put_in(&self, key: u64, state: u64) -> bool {
         loop {
             let states = self.states.iter().map(|slot| slot.load(SeqCst)).enumerate();
-            let Some((slot, smallest)) = states.min_by_key(|(_, state)| *state) else { return };
+            let Some((slot, smallest)) = states.min_by_key(|(_, state)| *state) else { return false };
             if self.states[slot].compare_exchange(smallest, MOVING, SeqCst, SeqCst).is_ok() {
-                self.keys[slot].store(key, SeqCst);
+                let before = self.keys[slot].swap(key, SeqCst);
                 self.states[slot].store(state, SeqCst);
-                return;
+                return before == FREE;
             }
         }
     }
@@ -100,7 +110,6 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
     use std::time::Duration;
 
     use super::super::gcra::{Decision, Gcra};
@@ -129,7 +138,11 @@ mod tests {
 
     #[test]
     fn a_group_that_is_full_forgets_the_key_with_the_smallest_state() {
-        let table = Table { groups: vec![Group::default()].into(), inserting: [Mutex::default()].into() };
+        let table = Table {
+            groups: vec![Group::default()].into(),
+            inserting: [Mutex::default()].into(),
+            taken: AtomicUsize::new(0),
+        };
         for key in 1..=8_u64 {
             table.apply(key, |_| ((), Some(100 + key)));
         }
@@ -137,6 +150,7 @@ mod tests {
         table.apply(9, |_| ((), Some(150)));
         let state = |key| table.apply(key, |state| (state, None));
         assert_eq!([state(1), state(2), state(3), state(9)], [200, 0, 103, 150]);
+        assert_eq!(table.keys(), 8);
     }
 
     #[test]
@@ -189,7 +203,11 @@ mod tests {
     /// Keys come and go in one group under many threads; a key's state is never another's.
     #[test]
     fn a_state_stays_with_its_key_while_slots_change_hands() {
-        let table = Table { groups: vec![Group::default()].into(), inserting: [Mutex::default()].into() };
+        let table = Table {
+            groups: vec![Group::default()].into(),
+            inserting: [Mutex::default()].into(),
+            taken: AtomicUsize::new(0),
+        };
         std::thread::scope(|scope| {
             for thread in 0..4_u64 {
                 let table = &table;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bench::{self, Conduct};
 use super::fault::{Fault, FaultKind};
+use crate::stats::histogram::{CallHistogram, CallTimes};
 
 /// What a policy is asked for in a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,20 @@ pub(super) struct Tally {
     pub(super) passes: Count,
     pub(super) reused: Count,
     pub(super) fallbacks: Count,
+    /// Calls, timed or not.
+    calls: Count,
+    pub(super) times: CallHistogram,
+}
+
+/// Of so many calls one is timed: looking at the clock twice costs as much as a short call.
+const TIMED: u64 = 64;
+
+impl Tally {
+    /// Whether the call that comes now is to be timed. Not the very first, which is slow in ways that no other is.
+    pub(super) fn times_next(&self) -> bool {
+        self.calls.add_one();
+        self.calls.0.load(Relaxed) % TIMED == TIMED / 2
+    }
 }
 
 /// A counter with one writer.
@@ -84,6 +99,8 @@ pub struct Metrics {
     pub benches: u64,
     /// Whether it is benched now.
     pub benched: bool,
+    /// How long its calls took, of one in 64.
+    pub call_times: CallTimes,
 }
 
 impl Metrics {
@@ -154,6 +171,8 @@ impl Record {
         let tallies = locked(&self.tallies);
         let sum =
             |count: fn(&Tally) -> &Count| tallies.iter().map(|tally| count(tally).0.load(Relaxed)).sum();
+        let mut call_times = CallTimes::default();
+        tallies.iter().for_each(|tally| call_times.take(&tally.times));
         Metrics {
             policy: self.policy.clone(),
             backend: self.backend.clone(),
@@ -166,6 +185,7 @@ impl Record {
             instances: self.instances.load(Relaxed),
             benches: self.benches.load(Relaxed),
             benched: self.is_benched(now_ms),
+            call_times,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! becomes of it when it fails, and who decides meanwhile.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::answers::{Affinity, Amendment, Key, Outcome, Reply};
 use super::bindings::{self, persistence};
@@ -209,6 +210,16 @@ impl Place {
         }
     }
 
+    /// Makes a call, and now and then sees how long it takes.
+    fn timed<T>(&mut self, call: impl FnOnce(&mut Seat) -> T) -> T {
+        let began = self.tally.times_next().then(Instant::now);
+        let answer = self.with(call);
+        if let Some(began) = began {
+            self.tally.times.add(began.elapsed());
+        }
+        answer
+    }
+
     /// Asks for a candidate. `None`: another has to decide.
     pub(super) fn pick(
         &mut self,
@@ -216,7 +227,7 @@ impl Place {
         arrival: Arrival,
         candidates: &Arc<[Candidate]>,
     ) -> Option<u32> {
-        let answer = self.with(|seat| {
+        let answer = self.timed(|seat| {
             seat.refresh(candidates, arrival.time_ms)?;
             seat.call(arrival.time_ms, |instance| instance.pick(request, arrival))
         });
@@ -242,7 +253,7 @@ impl Place {
         time_ms: u64,
     ) -> Option<(Affinity, u32)> {
         let visit = persistence::Visit { value, time_ms, client: bindings::address(client) };
-        let answer = self.with(|seat| seat.call(time_ms, |instance| instance.recall(request, key, visit)));
+        let answer = self.timed(|seat| seat.call(time_ms, |instance| instance.recall(request, key, visit)));
         self.count(answer.is_some());
         answer
     }
@@ -254,7 +265,7 @@ impl Place {
         key: &Key,
         reply: &Reply<'_>,
     ) -> Option<(Amendment, u32)> {
-        let answer = self.with(|seat| {
+        let answer = self.timed(|seat| {
             seat.call(reply.time_ms, |instance| instance.respond(request, response, key, reply))
         });
         self.count(answer.is_some());

@@ -10,10 +10,11 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::CLASSES;
-use super::histogram::{BOUNDS_US, BUCKETS, Times};
+use super::histogram::{BOUNDS_US, BUCKETS, CALL_BOUNDS_NS, CALL_BUCKETS, CallTimes, Times};
 use super::snapshot::Snapshot;
 use super::table::{
-    BACKEND, CERTIFICATE, FRONTEND, LOG, Metric, POLICY, PREFIX, PROCESS, Read, SERVER, WORKER,
+    BACKEND, CERTIFICATE, DISCOVERY, FRONTEND, LIMIT, LOG, Metric, POLICY, PREFIX, PROCESS, Read, SERVER,
+    WORKER,
 };
 
 /// A text format.
@@ -96,6 +97,15 @@ impl Collector for Scrape {
             (labels, it)
         });
         families(&mut encoder, POLICY, &policies.collect::<Vec<_>>())?;
+        let discoveries = snapshot.discoveries.iter();
+        let discoveries: Vec<_> =
+            discoveries.map(|it| (vec![("backend", &*it.backend), ("source", &*it.source)], it)).collect();
+        families(&mut encoder, DISCOVERY, &discoveries)?;
+        let limits = snapshot.limits.iter();
+        let limits: Vec<_> = limits
+            .map(|it| (vec![("section", it.section), ("proxy", &*it.proxy), ("limit", &*it.name)], it))
+            .collect();
+        families(&mut encoder, LIMIT, &limits)?;
         let logs: Vec<_> =
             snapshot.logs.iter().map(|it| (vec![("destination", &*it.destination)], it)).collect();
         families(&mut encoder, LOG, &logs)?;
@@ -156,6 +166,7 @@ fn samples<'a, T>(
         }
         Read::Version(read) => gauge(family, &with("version", read(subject)), 1.0),
         Read::Times(read) => histogram(family, labels, read(subject)),
+        Read::Calls(read) => calls(family, labels, read(subject)),
     }
 }
 
@@ -185,6 +196,16 @@ fn histogram(family: &mut MetricEncoder<'_>, labels: &Labels<'_>, times: &Times)
         *bucket = (bound, *count);
     }
     let sum = times.sum_us as f64 / 1e6;
+    family.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, times.count(), &buckets, None)
+}
+
+fn calls(family: &mut MetricEncoder<'_>, labels: &Labels<'_>, times: &CallTimes) -> fmt::Result {
+    let mut buckets = [(f64::INFINITY, 0); CALL_BUCKETS];
+    for (index, (bucket, count)) in buckets.iter_mut().zip(&times.buckets).enumerate() {
+        let bound = CALL_BOUNDS_NS.get(index).map_or(f64::INFINITY, |ns| f64::from(*ns) / 1e9);
+        *bucket = (bound, *count);
+    }
+    let sum = times.sum_ns as f64 / 1e9;
     family.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, times.count(), &buckets, None)
 }
 

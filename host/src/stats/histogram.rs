@@ -88,6 +88,54 @@ impl Times {
     }
 }
 
+/// The upper bounds of the buckets of calls of policies, in nanoseconds; behind the last there is one more without a
+/// bound.
+pub const CALL_BOUNDS_NS: [u32; 12] =
+    [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 1_000_000, 10_000_000];
+
+/// How many of these buckets there are.
+pub const CALL_BUCKETS: usize = CALL_BOUNDS_NS.len() + 1;
+
+/// A histogram of calls' times that one thread writes.
+#[derive(Debug, Default)]
+pub(crate) struct CallHistogram {
+    buckets: [Cell; CALL_BUCKETS],
+    sum_ns: Cell,
+}
+
+impl CallHistogram {
+    /// Counts a time.
+    pub(crate) fn add(&self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.buckets[CALL_BOUNDS_NS.partition_point(|bound| u64::from(*bound) < ns)].add(1);
+        self.sum_ns.add(ns);
+    }
+}
+
+/// What was read of the times of calls.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct CallTimes {
+    /// How many times each bucket has, by [`CALL_BOUNDS_NS`].
+    pub buckets: [u64; CALL_BUCKETS],
+    /// The sum of all times, in nanoseconds.
+    pub sum_ns: u64,
+}
+
+impl CallTimes {
+    /// Adds what a histogram has.
+    pub(crate) fn take(&mut self, histogram: &CallHistogram) {
+        for (sum, cell) in self.buckets.iter_mut().zip(&histogram.buckets) {
+            *sum = sum.wrapping_add(cell.read());
+        }
+        self.sum_ns = self.sum_ns.wrapping_add(histogram.sum_ns.read());
+    }
+
+    /// How many times were counted.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +147,18 @@ mod tests {
             assert_eq!(bucket(u64::from(*bound) + 1), index + 1);
         }
         assert_eq!((bucket(0), bucket(u64::MAX)), (0, BUCKETS - 1));
+    }
+
+    #[test]
+    fn calls_fall_into_buckets_of_their_own() {
+        let calls = CallHistogram::default();
+        for ns in [0, 100, 101, 10_000_000, 10_000_001] {
+            calls.add(Duration::from_nanos(ns));
+        }
+        let mut times = CallTimes::default();
+        times.take(&calls);
+        assert_eq!((times.buckets[0], times.buckets[1], times.buckets[11], times.buckets[12]), (2, 1, 1, 1));
+        assert_eq!((times.count(), times.sum_ns), (5, 20_000_202));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod cell;
 pub(crate) mod ending;
 pub mod exposition;
 pub mod histogram;
+pub mod intake;
 pub mod snapshot;
 mod source;
 mod system;

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::histogram::Times;
+use super::histogram::{CallTimes, Times};
+use super::intake::{Discovery, Limit};
 use super::tally::ServerTally;
 
 /// The process and all that it serves.
@@ -20,6 +21,10 @@ pub struct Snapshot {
     pub backends: Vec<Backend>,
     /// The policies of all backends.
     pub policies: Vec<Policy>,
+    /// The sources of backends' servers.
+    pub discoveries: Vec<Discovery>,
+    /// The limits of all frontends and backends.
+    pub limits: Vec<Limit>,
     /// Where log lines go.
     pub logs: Vec<Log>,
     /// The certificates in use.
@@ -93,6 +98,14 @@ pub struct Frontend {
     pub connections_limit: Option<u32>,
     /// Client connections so far.
     pub connections_total: u64,
+    /// Those that lists of networks or limits closed unread.
+    pub connections_denied: u64,
+    /// TLS handshakes that went well.
+    pub tls_handshakes: u64,
+    /// Those that took up an earlier session.
+    pub tls_resumed: u64,
+    /// TLS handshakes that came to nothing.
+    pub tls_failures: u64,
     /// Requests that are over, and what was no request.
     pub requests: u64,
     /// Answers by class of status: 1xx to 5xx, others.
@@ -277,6 +290,8 @@ pub struct Policy {
     pub benches: u64,
     /// Whether it is left out now.
     pub benched: bool,
+    /// How long its calls took, of those that were timed.
+    pub call_times: CallTimes,
 }
 
 /// A certificate that is shown to clients, or to servers.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 
 use super::book::Book;
+use super::intake::{Discovery, Limit};
 use super::snapshot::{
     Backend, Certificate, Change, Check, Frontend, Log, Policy, Process, Server, Snapshot, Traffic, Worker,
 };
@@ -16,6 +17,7 @@ use super::system;
 use crate::backend;
 use crate::backend::care::breaker::{Breaker, Standing};
 use crate::config::model::ServerAddress;
+use crate::limit::Limits;
 use crate::log::Logs;
 use crate::policy::Watch;
 use crate::tls;
@@ -30,6 +32,8 @@ pub(crate) struct InForce {
     pub(crate) addresses: Vec<Vec<String>>,
     pub(crate) backends: Vec<Arc<backend::Backend>>,
     pub(crate) policies: Vec<Watch>,
+    /// Those of frontends and backends that have any.
+    pub(crate) limits: Vec<Arc<Limits>>,
 }
 
 /// The source of snapshots.
@@ -108,6 +112,8 @@ impl Source {
                 .map(|(i, b)| backend(&in_force, i, b, now))
                 .collect(),
             policies: in_force.policies.iter().flat_map(|watch| policies(watch, ms(now))).collect(),
+            discoveries: in_force.backends.iter().filter_map(|backend| Discovery::of(backend)).collect(),
+            limits: in_force.limits.iter().flat_map(|limits| Limit::all(limits)).collect(),
             logs: self.logs.counters().into_iter().map(log).collect(),
             certificates: certificates(),
         }
@@ -177,6 +183,10 @@ fn frontend(in_force: &InForce, index: usize, shared: &worker::Frontend) -> Fron
         connections_max: shared.connections.peak(),
         connections_limit: shared.connections.limit(),
         connections_total: 0,
+        connections_denied: 0,
+        tls_handshakes: 0,
+        tls_resumed: 0,
+        tls_failures: 0,
         requests: 0,
         responses: [0; 6],
         bytes_in: 0,
@@ -193,6 +203,10 @@ fn frontend(in_force: &InForce, index: usize, shared: &worker::Frontend) -> Fron
         }
         for (sum, cell) in [
             (&mut frontend.connections_total, &tally.connections),
+            (&mut frontend.connections_denied, &tally.denied_connections),
+            (&mut frontend.tls_handshakes, &tally.tls.handshakes),
+            (&mut frontend.tls_resumed, &tally.tls.resumed),
+            (&mut frontend.tls_failures, &tally.tls.failures),
             (&mut frontend.requests, &tally.requests),
             (&mut frontend.bytes_in, &tally.bytes_in),
             (&mut frontend.bytes_out, &tally.bytes_out),
@@ -336,6 +350,7 @@ fn policies(watch: &Watch, now_ms: u64) -> Vec<Policy> {
             instances: metrics.instances,
             benches: metrics.benches,
             benched: metrics.benched,
+            call_times: metrics.call_times,
         }
     });
     policies.collect()

@@ -49,6 +49,9 @@ pub(crate) struct Served {
 #[repr(align(64))]
 pub(crate) struct FrontendTally {
     pub(crate) connections: Cell,
+    /// Those that lists of networks or limits closed unread.
+    pub(crate) denied_connections: Cell,
+    pub(crate) tls: TlsTally,
     pub(crate) requests: Cell,
     pub(crate) responses: [Cell; 6],
     pub(crate) bytes_in: Cell,
@@ -58,6 +61,15 @@ pub(crate) struct FrontendTally {
     pub(crate) intercepted: Cell,
     pub(crate) internal_errors: Cell,
     pub(crate) total: Histogram,
+}
+
+/// Handshakes of a frontend on one worker.
+#[derive(Debug, Default)]
+pub(crate) struct TlsTally {
+    pub(crate) handshakes: Cell,
+    /// Those that took up an earlier session.
+    pub(crate) resumed: Cell,
+    pub(crate) failures: Cell,
 }
 
 impl FrontendTally {

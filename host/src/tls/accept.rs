@@ -14,6 +14,7 @@ use super::carrier::{Broken, State};
 use super::listener::Listener;
 use super::session::TlsSession;
 use crate::log::LostConnection;
+use crate::stats::tally::TlsTally;
 use crate::stream::Stream;
 use crate::timer::Timer;
 use crate::worker::{Doorway, Worker};
@@ -75,12 +76,25 @@ pub(crate) async fn accept(
         Ok(()) => {
             let Connection::Server(connection) = state.connection() else { return None };
             let session = TlsSession::of(connection);
+            count(worker, doorway, |tally| {
+                tally.handshakes.add(1);
+                tally.resumed.add(u64::from(session.resumed));
+            });
             Some((state.into_stream(), Arc::new(session)))
         }
         Err(failed) => {
+            count(worker, doorway, |tally| tally.failures.add(1));
             log(worker, doorway, accepted, peer, &failed);
             None
         }
+    }
+}
+
+/// Counts at the frontend that the door leads to.
+fn count(worker: &Worker, doorway: &Doorway, add: impl FnOnce(&TlsTally)) {
+    let generation = worker.generation();
+    if let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) {
+        add(&frontend.tally.tls);
     }
 }
 

@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::config::model::tls::CertificateFile;
 
 /// Where most systems have the authorities that everybody knows.
-pub(super) const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub(crate) const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// What lies beside certificates in a directory and is none.
 const BESIDE: [&str; 5] = ["key", "issuer", "ocsp", "sctl", "dh"];
 /// The most of a file that is read: a bundle of every public authority takes a quarter of a megabyte.

@@ -14,7 +14,8 @@ mod session;
 pub(crate) mod trust;
 
 pub(crate) use accept::accept;
-pub(crate) use connect::connect;
+pub(crate) use certificate::SYSTEM_AUTHORITIES;
+pub(crate) use connect::{connect, trusting};
 pub(crate) use connector::Connector;
 pub(crate) use listener::Listener;
 pub(crate) use prepared::{Preparation, Prepared, files};

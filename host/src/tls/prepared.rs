@@ -12,6 +12,7 @@ use super::connector::Connector;
 use super::expiry::{CertificateFacts, Standing, now_s};
 use super::listener::Listener;
 use crate::config::diagnostics::Problem;
+use crate::config::model::discovery::{Consul, Source};
 use crate::config::model::tls::{CertificateFile, PemFile, ServerTls};
 use crate::config::model::{Backend, BindAddress, Config, Frontend, Server, Span};
 
@@ -154,6 +155,12 @@ impl Desk {
             connectors.push(connector.map(Arc::new));
         }
         self.prepared.connectors.push(connectors);
+        // It is read again for each question; here only so that a wrong one is known at once.
+        if let Some(Source::Consul(Consul { tls: Some(file), .. })) =
+            backend.template.as_ref().map(|template| &template.source)
+        {
+            self.authorities(file);
+        }
     }
 
     fn connector(&mut self, backend: &Backend, server: &Server, tls: &ServerTls) -> Option<Connector> {

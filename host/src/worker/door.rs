@@ -116,7 +116,7 @@ fn admit(
         frontend.tally.connections.add(1);
     }
     // Who is over a limit is let go unread: `stream` closes here.
-    let Some(held) = counted(worker, doorway, peer) else { return };
+    let Some(held) = counted(worker, doorway, peer) else { return denied(worker, doorway) };
     let task = Task::new(worker, Some(places), held);
     let tls = doorway.tls.borrow().clone();
     if let Some(listener) = tls {
@@ -143,6 +143,22 @@ fn counted(worker: &Worker, doorway: &Doorway, peer: Option<SocketAddr>) -> Opti
     }
 }
 
+/// Counts a connection that is closed unread.
+fn denied(worker: &Worker, doorway: &Doorway) {
+    let generation = worker.generation();
+    if let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) {
+        frontend.tally.denied_connections.add(1);
+    }
+}
+
+/// Whether the lists of the frontend let a client in: asked before a handshake, which is work.
+fn is_permitted(worker: &Worker, doorway: &Doorway, peer: Option<SocketAddr>) -> bool {
+    let generation = worker.generation();
+    let frontend = doorway.frontend().and_then(|index| generation.frontends.get(index));
+    let access = frontend.and_then(|frontend| frontend.shared.config.access.as_ref());
+    access.is_none_or(|access| access.permits(peer.map(|peer| peer.ip())))
+}
+
 /// Serves a client that comes by TLS.
 async fn secured(
     worker: Rc<Worker>,
@@ -151,6 +167,9 @@ async fn secured(
     stream: Stream,
     peer: Option<SocketAddr>,
 ) {
+    if !is_permitted(&worker, &doorway, peer) {
+        return denied(&worker, &doorway);
+    }
     if let Some((stream, session)) = tls::accept(&worker, &doorway, &listener, stream, peer).await {
         drop(listener);
         connection::serve(worker, doorway, stream, peer, Some(session)).await;

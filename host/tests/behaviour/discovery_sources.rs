@@ -1,6 +1,6 @@
 //! Servers that a file or Consul names.
 
-use super::kit::{Consul, Directory, Load, Origin, Setup, get, origin, proxy, until};
+use super::kit::{Authority, Consul, Directory, Load, Origin, Setup, get, origin, proxy, until};
 
 fn setup(from: &str, keys: &str) -> Setup {
     proxy().backend(&format!("servers = {{ from = \"{from}\", name = \"app\", max = 4{keys} }}"))
@@ -89,6 +89,32 @@ fn consul_is_asked_by_blocking_queries_and_its_outages_change_nothing() {
     assert_eq!(asked[1].0, format!("{first}&index=15&wait=300s"));
     assert!(asked.len() < 20, "it is asked when there is news, not all the time: {}", asked.len());
     assert!(!proxy.log.all().iter().any(|line| line.contains("secret-token")));
+}
+
+#[test]
+fn consul_may_be_asked_by_tls_and_only_who_can_be_trusted_is_heard() {
+    let a = origin("a").start();
+    let authority = Authority::new();
+    let consul = Consul::start_tls(&authority.sign(&["127.0.0.1"]));
+    consul.instances(&[(&a.address(), 1)]);
+    let directory = Directory::new();
+    directory.write("token", "secret-token\n");
+    directory.write("ca.pem", Authority::new().pem());
+    let from = format!("consul:https://{}/v1/health/service/web?passing", consul.address());
+    let setup = setup(&from, ", token_file = \"token\", source_ca_file = \"ca.pem\"");
+    let mut proxy = setup.start_in(directory);
+    let said = proxy.log.wait("no TLS with");
+    assert!(said.contains("certificate"), "{said}");
+    assert!(consul.asked().is_empty(), "the token went to nobody");
+    assert_eq!(get(proxy.address(), "/").status(), 503);
+    // The file is read for each question.
+    proxy.directory.write("ca.pem", authority.pem());
+    proxy.log.wait("answers again");
+    until("it serves", || (get(proxy.address(), "/").status() == 200).then_some(()));
+    assert!(consul.asked().iter().all(|(_, token)| token == "secret-token"));
+    proxy.directory.write("ca.pem", "no certificate");
+    proxy.hang_up(&setup, "there is no authority's certificate in");
+    assert_eq!(get(proxy.address(), "/").text(), "a");
 }
 
 #[test]

@@ -29,8 +29,8 @@ use super::kit::{
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Body = UnsyncBoxBody<Bytes, Error>;
 
-/// A body that breaks once it has begun.
-struct Breaking(bool);
+/// A body that breaks where another one would end.
+struct Breaking(Piped);
 
 impl hyper::body::Body for Breaking {
     type Data = Bytes;
@@ -38,11 +38,9 @@ impl hyper::body::Body for Breaking {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let begun = std::mem::replace(&mut self.0, true);
-        let next = if begun { Err("broken".into()) } else { Ok(Frame::data(Bytes::from_static(b"begun"))) };
-        Poll::Ready(Some(next))
+        self.0.0.poll_recv(context).map(|frame| Some(frame.ok_or_else(|| Error::from("broken"))))
     }
 }
 
@@ -183,7 +181,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             let kind = if path == "/breaking" { "text/plain" } else { "application/grpc" };
             Response::builder()
                 .header("content-type", kind)
-                .body(Breaking(false).boxed_unsync())
+                .body(breaking(&shared).boxed_unsync())
                 .expect("a response")
         }
         "/status" if shared.sick.load(SeqCst) => {
@@ -230,6 +228,17 @@ fn posted(proxy: &Proxy, body: &str) -> Message {
     let length = body.len();
     client.send(format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{body}"));
     client.response()
+}
+
+/// A word, and no proper end once the gate lets it.
+fn breaking(shared: &Arc<Shared>) -> Breaking {
+    let (sender, body) = piped();
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        sender.send(Frame::data(Bytes::from_static(b"begun"))).await.expect("wanted");
+        shared.gate.acquire().await.expect("open").forget();
+    });
+    Breaking(body)
 }
 
 fn full(text: &'static str) -> Body {
@@ -533,11 +542,23 @@ fn a_response_that_breaks_off_is_no_whole_one_and_a_call_of_grpc_is_unavailable(
     let origin = Origin::start(100);
     let proxy = before(&origin).start();
     let mut newer = http2(&proxy);
-    let request = newer.request(hyper::Method::GET, "/breaking").body(empty()).expect("a request");
-    assert!(newer.response(request).is_err());
-    let (status, _, body, trailers) = newer.get("/breaking-call");
-    assert_eq!((status.as_u16(), &body[..]), (200, &b"begun"[..]));
-    assert_eq!(trailers.expect("trailers").get("grpc-status").expect("a status"), "14");
+    let sent = ["/breaking", "/breaking-call"].map(|path| {
+        let request = newer.request(hyper::Method::GET, path).body(empty()).expect("a request");
+        newer.send(request)
+    });
+    newer.runtime.block_on(async {
+        let mut bodies = Vec::new();
+        for sent in sent {
+            let mut body = answered(sent).await;
+            assert_eq!(piece(&mut body).await.expect("a piece"), "begun");
+            bodies.push(body);
+        }
+        origin.shared.gate.add_permits(2);
+        let call = tokio::time::timeout(PATIENCE, bodies.remove(1).collect()).await.expect("in time");
+        let status = call.expect("an end").trailers().expect("trailers").get("grpc-status").cloned();
+        assert_eq!(status.expect("a status"), "14");
+        assert!(tokio::time::timeout(PATIENCE, bodies.remove(0).collect()).await.expect("in time").is_err());
+    });
     let states = until("both are logged", || {
         let lines = proxy.exchanges();
         (lines.len() == 2).then(|| lines.into_iter().map(|line| line.state).collect::<Vec<_>>())

@@ -24,6 +24,7 @@ mod health;
 mod http;
 mod http2;
 mod http2_servers;
+mod intake_metrics;
 mod limits;
 mod log_daemons;
 mod logs;

@@ -8,19 +8,19 @@ use super::kit::{
 
 const PROMETHEUS: &str = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4";
 
-fn watched() -> Setup {
+pub(super) fn watched() -> Setup {
     proxy().global("admin = { bind = \"127.0.0.1:0\" }")
 }
 
 /// Where the admin listener is.
-fn admin(proxy: &Proxy) -> String {
+pub(super) fn admin(proxy: &Proxy) -> String {
     let lines = proxy.log.all();
     let line = lines.iter().rev().find(|line| line.contains("admin listens")).expect("it says so");
     let (_, address) = line.split_once("address=").expect("an address");
     address.trim().to_owned()
 }
 
-fn ask(address: &str, target: &str, headers: &str) -> Message {
+pub(super) fn ask(address: &str, target: &str, headers: &str) -> Message {
     let mut client = client(address);
     client.send(format!("GET {target} HTTP/1.1\r\nhost: {address}\r\n{headers}\r\n"));
     client.response()
@@ -28,10 +28,10 @@ fn ask(address: &str, target: &str, headers: &str) -> Message {
 
 /// All samples, by name and labels.
 #[derive(Debug)]
-struct Samples(BTreeMap<String, f64>);
+pub(super) struct Samples(BTreeMap<String, f64>);
 
 impl Samples {
-    fn of(proxy: &Proxy) -> Samples {
+    pub(super) fn of(proxy: &Proxy) -> Samples {
         let text = ask(&admin(proxy), "/metrics", "").text();
         let sample = |line: &str| {
             let (name, value) = line.rsplit_once(' ').expect("a name and a value");
@@ -41,12 +41,16 @@ impl Samples {
     }
 
     #[track_caller]
-    fn value(&self, name: &str) -> f64 {
+    pub(super) fn value(&self, name: &str) -> f64 {
         *self.0.get(name).unwrap_or_else(|| panic!("there is no {name}"))
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     #[track_caller]
-    fn expect(&self, expected: &[(&str, f64)]) {
+    pub(super) fn expect(&self, expected: &[(&str, f64)]) {
         let wrong: Vec<_> = expected.iter().filter(|(name, value)| self.value(name) != *value).collect();
         let found: Vec<_> = wrong.iter().map(|(name, _)| self.value(name)).collect();
         assert!(wrong.is_empty(), "expected {wrong:?}, found {found:?}");
@@ -55,7 +59,7 @@ impl Samples {
 
 /// Waits until so many requests are over.
 #[track_caller]
-fn finished(proxy: &Proxy, requests: f64) -> Samples {
+pub(super) fn finished(proxy: &Proxy, requests: f64) -> Samples {
     until("the requests are counted", || {
         let samples = Samples::of(proxy);
         (samples.value("lb_frontend_http_requests_total{frontend=\"web\"}") >= requests).then_some(samples)

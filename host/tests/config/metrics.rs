@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use lb_host::stats::histogram::BOUNDS_US;
+use lb_host::stats::histogram::{BOUNDS_US, CALL_BOUNDS_NS};
 use lb_host::stats::table::{self, Entry};
 
 const INTRODUCTION: &str = r#"# The metrics of lb
@@ -15,7 +15,7 @@ OpenMetrics 1.0 to whoever accepts it, otherwise in Prometheus's text format 0.0
 configuration for Prometheus, alerts and a dashboard for Grafana.
 
 - **Counters** count since the start of the process, and go on over a reload for every frontend, backend and server
-  that keeps its name. A backend's counts never go down when one of its servers leaves.
+  that keeps its name; those of policies begin anew, and those of a limit that changes. A backend's counts never go down when one of its servers leaves.
 - **Labels** hold names of the configuration and nothing that a client sends. There are as many series as the
   configuration makes: some 60 for each server, 110 for each backend.
 - **A request is counted when it is over**, with its answer's last byte. One that is under way is in the `current`
@@ -40,6 +40,8 @@ fn about(subject: &str) -> &'static str {
         "backend" => "Backends",
         "server" => "Servers",
         "policy" => "Policies, in each role of each backend",
+        "discovery" => "Sources of servers",
+        "limit" => "Limits, of frontends and backends",
         "log" => "Destinations of log lines",
         "certificate" => "Certificates in use",
         other => panic!("{other} has no title"),
@@ -48,8 +50,13 @@ fn about(subject: &str) -> &'static str {
 
 fn reference() -> String {
     let bounds: Vec<String> = BOUNDS_US.iter().map(|us| format!("{}", f64::from(*us) / 1e6)).collect();
-    let mut text =
-        format!("{INTRODUCTION}\nThe buckets of every histogram, in seconds: {}.\n", bounds.join(", "));
+    let calls: Vec<String> = CALL_BOUNDS_NS.iter().map(|ns| format!("{}", f64::from(*ns) / 1e9)).collect();
+    let mut text = format!(
+        "{INTRODUCTION}\nThe buckets of every histogram, in seconds: {}. Those of policies' calls, of which one in 64 is \
+         timed: {}.\n",
+        bounds.join(", "),
+        calls.join(", ")
+    );
     let mut subject = "";
     for entry in &table::entries() {
         if entry.subject != subject {

@@ -20,7 +20,7 @@ function ratesOf(key, made, now) {
 /** Takes in a document, and returns it with rates beside each thing. */
 function take(status) {
   const made = status.made_at_ms, { process } = status;
-  const view = { status, now: made, started: process.started_at_ms, frontends: [], backends: [], policies: [] };
+  const view = { status, now: made, started: process.started_at_ms, frontends: [], backends: [], policies: [], limits: [] };
   view.frontends = status.frontends.map((frontend) => ({
     frontend, rates: ratesOf(`f ${frontend.name}`, made, { ...counters(frontend), connections: frontend.connections.total }) }));
   view.backends = status.backends.map((backend) => {
@@ -30,6 +30,8 @@ function take(status) {
       server, backend, now: made, started: view.started, rates: ratesOf(`s ${backend.name} ${server.name}`, made, counters(server)) }));
     return { backend, rates, servers };
   });
+  view.limits = status.limits.map((limit) => ({
+    limit, rates: ratesOf(`l ${limit.section} ${limit.proxy} ${limit.name}`, made, { passed: limit.passed, over: limit.refused + limit.dry_run_refused }) }));
   view.policies = status.policies.map((policy) => ({
     policy, rates: ratesOf(`p ${policy.backend} ${policy.role} ${policy.name}`, made, { decisions: policy.decisions }) }));
   const sum = (name) => (view.frontends.every(({ rates }) => rates.now[name] === null) ? null
@@ -111,6 +113,12 @@ function problemsOf({ status, backends, policies }) {
   for (const { policy } of policies) {
     if (policy.benched) add("down", `${policy.name}`, `is benched in ${policy.backend}: it keeps failing, and the host chooses`, null);
   }
+  for (const source of status.discoveries) {
+    if (source.failing_since_ms !== null) {
+      add("alarm", source.backend, `cannot ask ${source.source} for servers for ${lasting(status.made_at_ms - source.failing_since_ms)}; the last ones stay: ${source.why}`, source.backend);
+    }
+    if (source.left_over > 0) add("alarm", source.backend, `has no slot for ${many(source.left_over, "server")} of ${source.source}`, source.backend);
+  }
   for (const log of status.logs) {
     if (log.dropped > 0) add("alarm", log.destination, `${many(log.dropped, "log line")} lost: the reader is too slow, or not there`, null);
   }
@@ -187,9 +195,11 @@ function matches(texts) {
 
 const tables = {
   frontends: new Table("Frontends", FRONTEND_COLUMNS, ({ frontend }) => frontend.name),
+  limits: new Table("Limits", LIMIT_COLUMNS, ({ limit }) => `${limit.section} ${limit.proxy} ${limit.name}`),
   policies: new Table("Policies", POLICY_COLUMNS, ({ policy }) => `${policy.backend} ${policy.role} ${policy.name}`, { bad: ({ policy }) => policy.benched }),
 };
 byId("frontends").append(tables.frontends.node);
+byId("limits").append(tables.limits.node);
 byId("policies").append(tables.policies.node);
 
 function show() {
@@ -203,12 +213,15 @@ function show() {
   const frontends = view.frontends.filter(({ frontend, rates }) => matches([frontend.name, ...frontend.addresses]) && (!state.only || rates.now.failed > 0));
   const policies = view.policies.filter(({ policy }) => matches([policy.name, policy.backend, policy.role]) && (!state.only || policy.benched || policy.faults.total > 0));
   tables.frontends.set(frontends);
+  const limits = view.limits.filter(({ limit, rates }) => matches([limit.name, limit.proxy]) && (!state.only || rates.now.over > 0));
+  tables.limits.set(limits);
   tables.policies.set(policies);
   byId("frontends").hidden = frontends.length === 0;
+  byId("limits").hidden = limits.length === 0;
   byId("policies").hidden = policies.length === 0;
   const shown = showBackends(view);
   byId("backends").hidden = shown.boxes === 0;
-  byId("nothing").hidden = frontends.length + policies.length + shown.boxes > 0;
+  byId("nothing").hidden = frontends.length + limits.length + policies.length + shown.boxes > 0;
   const all = view.backends.reduce((sum, { backend }) => sum + backend.servers.length, 0);
   text(byId("shown"), state.only || state.filter.length > 0 ? `${whole.format(shown.servers)} of ${many(all, "server")}` : many(all, "server"));
 }

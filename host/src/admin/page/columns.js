@@ -77,6 +77,17 @@ const FRONTEND_COLUMNS = [
     cells: ({ frontend, rates }) => [bytes(rates.now.bytes_in), bytes(frontend.bytes_in)], mark: ({ rates }) => (rates.now.bytes_in ? "" : "zero") },
 ];
 
+const LIMIT_COLUMNS = [
+  { label: "Limit", under: "of", text: true, sort: ({ limit }) => limit.name,
+    cells: ({ limit }) => [limit.name, `${limit.section} ${limit.proxy}`] },
+  { label: "Passed/s", under: "in all", sort: ({ rates }) => rates.now.passed ?? 0,
+    cells: ({ limit, rates }) => perSecond(rates.now.passed, limit.passed), mark: ({ rates }) => (rates.now.passed ? "" : "zero") },
+  { label: "Over it/s", under: "refused, only counted", sort: ({ rates }) => rates.now.over ?? 0,
+    cells: ({ limit, rates }) => [count(rates.now.over), `${count(limit.refused)} · ${count(limit.dry_run_refused)}`], mark: ({ rates }) => (rates.now.over ? "" : "zero") },
+  { label: "Keys", under: "room for", sort: ({ limit }) => limit.keys,
+    cells: ({ limit }) => [count(limit.keys), count(limit.keys_limit)], mark: ({ limit }) => (limit.keys ? "" : "zero") },
+];
+
 const POLICY_COLUMNS = [
   { label: "Policy", under: "backend, role", text: true, sort: ({ policy }) => policy.backend,
     cells: ({ policy }) => [policy.name, `${policy.backend}, ${policy.role}`] },
@@ -84,6 +95,7 @@ const POLICY_COLUMNS = [
     fill: (cell, { policy }) => showState(cell.main, policyLooks(policy)) },
   { label: "Decisions/s", under: "in all", sort: ({ rates }) => rates.now.decisions ?? 0,
     cells: ({ policy, rates }) => perSecond(rates.now.decisions, policy.decisions), mark: ({ rates }) => (rates.now.decisions ? "" : "zero") },
+  { label: "Time", under: "of a call", sort: ({ policy }) => callTime(policy) ?? 0, cells: ({ policy }) => [time(callTime(policy)), ""] },
   { label: "Passed on", under: "answers reused", sort: ({ policy }) => policy.passes,
     cells: ({ policy }) => [count(policy.passes), count(policy.reused)], mark: ({ policy }) => (policy.passes ? "" : "zero") },
   { label: "Faults", under: "the host chose", sort: ({ policy }) => policy.faults.total,
@@ -91,6 +103,8 @@ const POLICY_COLUMNS = [
   { label: "Benched", under: "instances made", sort: ({ policy }) => policy.benches,
     cells: ({ policy }) => [count(policy.benches), count(policy.instances)], mark: ({ policy }) => alarming(policy.benches) },
 ];
+
+const callTime = ({ times: { call } }) => (call.count ? call.sum_ms / call.count : null);
 
 function policyLooks(policy) {
   return policy.benched

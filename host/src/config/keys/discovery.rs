@@ -131,8 +131,8 @@ pub(super) const KEYS: &[Key] = &[
         haproxy: "server-template … <fqdn>",
         doc: "Where the servers come from. `dns:NAME:PORT`: the addresses of a name. `srv:NAME`: its SRV records, with \
               ports and weights; the lowest priority serves, others are backups. `file:PATH`: a file of servers, TOML \
-              or JSON by its extension, read again when it changes. `consul:URL`: Consul's health API, with blocking \
-              queries. [discovery.md](discovery.md) says more.",
+              or JSON by its extension, read again when it changes. `consul:URL`: Consul's health API, by `http` or `https`, with \
+              blocking queries. [discovery.md](discovery.md) says more.",
         example: "from = \"srv:_http._tcp.app.example\"",
     },
     Key {
@@ -172,6 +172,16 @@ pub(super) const KEYS: &[Key] = &[
         haproxy: "",
         doc: "How long Consul may hold back an answer while nothing changes.",
         example: "from = \"consul:http://127.0.0.1:8500/v1/health/service/web?passing\"\nwait = \"1m\"",
+    },
+    Key {
+        name: "source_ca_file",
+        scopes: TEMPLATE,
+        kind: "a path",
+        default: "the system's authorities",
+        haproxy: "",
+        doc: "A PEM file of the authorities that Consul's own certificate must come from, where `from` says `https`. It is \
+              read anew for each question. That of the servers is `ca_file`.",
+        example: "from = \"consul:https://consul.internal:8501/v1/health/service/web?passing\"\nsource_ca_file = \"consul-ca.pem\"",
     },
     Key {
         name: "token_file",

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::tls::PemFile;
+
 /// `servers = { from = … }`: the source that fills a backend's slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
@@ -45,6 +47,8 @@ pub enum FileFormat {
 pub struct Consul {
     /// `host:port`.
     pub authority: String,
+    /// The authorities that its certificate must come from; `None`: it is asked in clear text.
+    pub tls: Option<PemFile>,
     /// The path, and the query where there is one.
     pub target: String,
     /// How long an answer may be held back while nothing changes.

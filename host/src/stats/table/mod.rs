@@ -1,11 +1,13 @@
 //! Every metric: its name, what HAProxy calls it, what it means, and where in a snapshot it is read. The text for
 //! Prometheus and `docs/metrics.md` are both made from this table, so that neither can say what the other does not.
 
+mod intake;
 mod process;
 mod proxy;
 
-use super::histogram::Times;
+use super::histogram::{CallTimes, Times};
 
+pub(super) use intake::{DISCOVERY, LIMIT};
 pub(super) use process::{CERTIFICATE, LOG, POLICY, PROCESS, WORKER};
 pub(super) use proxy::{BACKEND, FRONTEND, SERVER};
 
@@ -41,6 +43,8 @@ pub(super) enum Read<T: 'static> {
     Version(fn(&T) -> &'static str),
     /// A histogram of seconds.
     Times(fn(&T) -> &Times),
+    /// A histogram of seconds, for what takes microseconds.
+    Calls(fn(&T) -> &CallTimes),
 }
 
 impl<T> Read<T> {
@@ -49,7 +53,7 @@ impl<T> Read<T> {
         match self {
             Read::Counter(_) | Read::Seconds(_) | Read::Classes(_) | Read::Kinds(_) => "counter",
             Read::Gauge(_) | Read::States(..) | Read::Version(_) => "gauge",
-            Read::Times(_) => "histogram",
+            Read::Times(_) | Read::Calls(_) => "histogram",
         }
     }
 
@@ -60,7 +64,7 @@ impl<T> Read<T> {
             Read::Kinds(_) => Some("kind"),
             Read::States(..) => Some("state"),
             Read::Version(_) => Some("version"),
-            Read::Times(_) => Some("le"),
+            Read::Times(_) | Read::Calls(_) => Some("le"),
             Read::Counter(_) | Read::Seconds(_) | Read::Gauge(_) => None,
         }
     }
@@ -92,6 +96,8 @@ pub fn entries() -> Vec<Entry> {
     add(&mut entries, "backend", &["backend"], BACKEND);
     add(&mut entries, "server", &["backend", "server"], SERVER);
     add(&mut entries, "policy", &["backend", "role", "position", "policy"], POLICY);
+    add(&mut entries, "discovery", &["backend", "source"], DISCOVERY);
+    add(&mut entries, "limit", &["section", "proxy", "limit"], LIMIT);
     add(&mut entries, "log", &["destination"], LOG);
     add(&mut entries, "certificate", &["proxy", "file"], CERTIFICATE);
     entries

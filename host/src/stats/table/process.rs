@@ -1,7 +1,7 @@
 //! Metrics of the process: of itself, its workers, its policies, logs and certificates.
 
 use super::Metric;
-use super::Read::{Counter, Gauge, Kinds, Seconds, Version};
+use super::Read::{Calls, Counter, Gauge, Kinds, Seconds, Version};
 use crate::stats::snapshot::{Certificate, Log, Policy, Process, Worker};
 
 /// Of a process.
@@ -175,6 +175,12 @@ pub(in super::super) const POLICY: &[Metric<Policy>] = &[
         haproxy: "",
         help: "Whether the policy is left out now: 1, otherwise 0",
         read: Gauge(|it| Some(f64::from(it.benched))),
+    },
+    Metric {
+        name: "policy_call_time_seconds",
+        haproxy: "",
+        help: "How long calls of the policy took, with the host's part in them; one in 64 is timed",
+        read: Calls(|it| &it.call_times),
     },
 ];
 

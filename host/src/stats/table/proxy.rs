@@ -31,6 +31,30 @@ pub(in super::super) const FRONTEND: &[Metric<Frontend>] = &[
         read: Counter(|it| it.connections_total),
     },
     Metric {
+        name: "frontend_denied_connections",
+        haproxy: "haproxy_frontend_denied_connections_total",
+        help: "Client connections that were closed unread, by a list of networks or a limit",
+        read: Counter(|it| it.connections_denied),
+    },
+    Metric {
+        name: "frontend_tls_handshakes",
+        haproxy: "",
+        help: "TLS handshakes with clients that went well",
+        read: Counter(|it| it.tls_handshakes),
+    },
+    Metric {
+        name: "frontend_tls_resumed_handshakes",
+        haproxy: "",
+        help: "Those of them that took up an earlier session",
+        read: Counter(|it| it.tls_resumed),
+    },
+    Metric {
+        name: "frontend_tls_failed_handshakes",
+        haproxy: "",
+        help: "TLS handshakes with clients that came to nothing, broken off and late ones included",
+        read: Counter(|it| it.tls_failures),
+    },
+    Metric {
         name: "frontend_http_requests",
         haproxy: "haproxy_frontend_http_requests_total",
         help: "Requests that are over, with what was no request",

@@ -1,10 +1,16 @@
 //! A stand-in for Consul: the health API and its blocking queries, as they are published. Whoever asks with the
 //! present index waits until there is another, or until the time that he gave is over.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::Signed;
 
 /// The stand-in, until the test ends.
 pub(crate) struct Consul {
@@ -22,6 +28,23 @@ struct State {
 
 impl Consul {
     pub(crate) fn start() -> Consul {
+        Consul::start_with(None)
+    }
+
+    /// One that is asked by TLS, and shows this.
+    pub(crate) fn start_tls(signed: &Signed) -> Consul {
+        let chain = CertificateDer::pem_slice_iter(signed.chain.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(signed.key.as_bytes()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(chain.collect::<Result<_, _>>().expect("a chain"), key);
+        Consul::start_with(Some(Arc::new(config.expect("they belong together"))))
+    }
+
+    fn start_with(tls: Option<Arc<ServerConfig>>) -> Consul {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let state = State { index: 10, status: 200, body: "[]".to_owned(), asked: Vec::new() };
         let consul = Consul {
@@ -31,8 +54,14 @@ impl Consul {
         let shared = consul.shared.clone();
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
-                let shared = shared.clone();
-                std::thread::spawn(move || serve(&stream, &shared.0, &shared.1));
+                let (shared, tls) = (shared.clone(), tls.clone());
+                std::thread::spawn(move || match tls {
+                    None => serve(stream, &shared.0, &shared.1),
+                    Some(config) => {
+                        let connection = ServerConnection::new(config).expect("a connection");
+                        serve(StreamOwned::new(connection, stream), &shared.0, &shared.1);
+                    }
+                });
             }
         });
         consul
@@ -83,8 +112,8 @@ impl Consul {
     }
 }
 
-fn serve(stream: &TcpStream, state: &Mutex<State>, changed: &Condvar) {
-    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+fn serve(mut stream: impl Read + Write, state: &Mutex<State>, changed: &Condvar) {
+    let mut lines = BufReader::new(&mut stream).lines().map_while(Result::ok);
     let Some(request) = lines.next() else { return };
     let target = request.split(' ').nth(1).unwrap_or_default().to_owned();
     let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
@@ -107,6 +136,5 @@ fn serve(stream: &TcpStream, state: &Mutex<State>, changed: &Condvar) {
         body.len()
     );
     drop(present);
-    let mut stream = stream;
-    let _ = stream.write_all(answer.as_bytes());
+    let _ = stream.write_all(answer.as_bytes()).and_then(|()| stream.flush());
 }
