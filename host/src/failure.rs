@@ -37,6 +37,8 @@ pub enum Failure {
     ClientTimeoutData,
     /// No server may be chosen.
     NoServer,
+    /// The backend's circuit breaker is open, or the backend holds as much as it may.
+    CircuitOpen,
     /// No server had room in time.
     QueueTimeout,
     /// The server refused the connection, or cannot be reached.
@@ -48,6 +50,8 @@ pub enum Failure {
     /// A kept connection was closed by the server before it said a word to this request: it was closing
     /// already.
     ServerStale,
+    /// The server closed the connection before a byte of its response.
+    ServerEmpty,
     /// The server closed the connection before its response's head was whole.
     ServerClosed,
     /// The server's response cannot be understood.
@@ -82,20 +86,26 @@ pub struct Outcome {
 /// Whether another try at a server may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// None: the server may have seen the request, or it would change nothing.
+    /// None: it would change nothing, or the answer is on its way.
     Never,
     /// At once, on a new connection to the same server, not counted: the server never saw this request.
     Reconnect,
     /// As often as `retries` says, on the same server after a pause; with `redispatch` the last time on
-    /// another.
+    /// another. No server saw the request.
     Connect,
+    /// As [`Retry::Connect`], without a pause, if the request may come twice and `retry_on` has `empty-response`.
+    Empty,
+    /// The same with `junk-response`.
+    Junk,
+    /// The same with `response-timeout`.
+    Timeout,
 }
 
 impl Failure {
     /// What comes of it. The table.
     pub fn outcome(self) -> Outcome {
         use Failure::*;
-        use Retry::{Connect, Never, Reconnect};
+        use Retry::{Connect, Empty, Junk, Never, Reconnect, Timeout};
         #[rustfmt::skip]
         let (status, [cause, phase], retry) = match self {
             // The client's side.
@@ -114,15 +124,17 @@ impl Failure {
             ClientTimeoutData   => (None,      b"cD", Never),
             // The way to a server.
             NoServer            => (Some(503), b"SC", Never),
+            CircuitOpen         => (Some(503), b"PC", Never),
             QueueTimeout        => (Some(503), b"sQ", Never),
             ConnectRefused      => (Some(503), b"SC", Connect),
             ConnectTimeout      => (Some(503), b"sC", Connect),
             ConnectExhausted    => (Some(503), b"RC", Never),
             // The server's side.
             ServerStale         => (Some(502), b"SH", Reconnect),
-            ServerClosed        => (Some(502), b"SH", Never),
-            ServerInvalid       => (Some(502), b"PH", Never),
-            ServerTimeout       => (Some(504), b"sH", Never),
+            ServerEmpty         => (Some(502), b"SH", Empty),
+            ServerClosed        => (Some(502), b"SH", Junk),
+            ServerInvalid       => (Some(502), b"PH", Junk),
+            ServerTimeout       => (Some(504), b"sH", Timeout),
             ServerAbortsData    => (None,      b"SD", Never),
             ServerInvalidData   => (None,      b"SD", Never),
             ServerTimeoutData   => (None,      b"sD", Never),
@@ -283,11 +295,13 @@ mod tests {
             (Failure::ClientAbortsRequest, 400, "CR"),
             (Failure::ClientAbortsWait, 400, "CH"),
             (Failure::NoServer, 503, "SC"),
+            (Failure::CircuitOpen, 503, "PC"),
             (Failure::QueueTimeout, 503, "sQ"),
             (Failure::ConnectRefused, 503, "SC"),
             (Failure::ConnectTimeout, 503, "sC"),
             (Failure::ConnectExhausted, 503, "RC"),
             (Failure::ServerStale, 502, "SH"),
+            (Failure::ServerEmpty, 502, "SH"),
             (Failure::ServerClosed, 502, "SH"),
             (Failure::ServerInvalid, 502, "PH"),
             (Failure::ServerTimeout, 504, "sH"),
@@ -316,13 +330,15 @@ mod tests {
     }
 
     #[test]
-    fn only_what_no_server_has_seen_is_tried_again() {
+    fn what_a_server_may_have_seen_is_tried_again_for_a_reason_that_can_be_asked_for() {
         assert_eq!(Failure::ConnectRefused.outcome().retry, Retry::Connect);
         assert_eq!(Failure::ConnectTimeout.outcome().retry, Retry::Connect);
         assert_eq!(Failure::ServerStale.outcome().retry, Retry::Reconnect);
-        for failure in
-            [Failure::ServerClosed, Failure::ServerTimeout, Failure::ServerInvalid, Failure::NoServer]
-        {
+        assert_eq!(Failure::ServerEmpty.outcome().retry, Retry::Empty);
+        assert_eq!(Failure::ServerClosed.outcome().retry, Retry::Junk);
+        assert_eq!(Failure::ServerInvalid.outcome().retry, Retry::Junk);
+        assert_eq!(Failure::ServerTimeout.outcome().retry, Retry::Timeout);
+        for failure in [Failure::ClientAbortsWait, Failure::ServerAbortsData, Failure::NoServer] {
             assert_eq!(failure.outcome().retry, Retry::Never, "{failure:?}");
         }
     }

@@ -23,6 +23,7 @@ pub(crate) fn server(name: &str) -> model::Server {
         protocol: Default::default(),
         resolution: Default::default(),
         slowstart: None,
+        circuit_breaker: None,
     }
 }
 
@@ -60,6 +61,9 @@ pub(crate) fn config(name: &str) -> model::Backend {
         check: model::CheckKind::Tcp,
         forwardfor: None,
         retries: 3,
+        retry_on: Default::default(),
+        retry_budget: None,
+        circuit_breaker: None,
         redispatch: false,
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),

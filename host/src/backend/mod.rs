@@ -24,6 +24,8 @@ use tokio::sync::Notify;
 
 use crate::config::model;
 use crate::discovery::Progress;
+use care::budget::Budget;
+use care::circuit::Circuit;
 use care::ramp;
 use health::Cause;
 use queue::Queue;
@@ -53,6 +55,10 @@ pub struct Backend {
     pub discovery: Option<Progress>,
     /// What is added, for clients that came by TLS, to the cookies that persistence inserts.
     pub(crate) cookie_attributes: &'static [u8],
+    /// How many retries there may be; `None`: no bound.
+    pub(crate) retry_budget: Option<Arc<Budget>>,
+    /// What refuses requests at once; `None`: nothing does.
+    pub(crate) circuit: Option<Arc<Circuit>>,
     /// Asks for what servers are due for, as time passes.
     pub(crate) attention: Notify,
     /// Whether any server may start slowly.
@@ -65,6 +71,15 @@ pub struct Backend {
 impl Backend {
     /// A backend of these servers, some of which may have served under an earlier configuration.
     pub fn new(config: model::Backend, servers: Vec<Arc<Server>>) -> Arc<Backend> {
+        Backend::after(None, config, servers)
+    }
+
+    /// As [`Backend::new`], going on with what was counted at the backend of an earlier configuration.
+    pub(crate) fn after(
+        before: Option<&Backend>,
+        config: model::Backend,
+        servers: Vec<Arc<Server>>,
+    ) -> Arc<Backend> {
         // Requests of an earlier generation may wait for servers of this one.
         let queue: Arc<Queue> = servers.iter().find_map(|s| s.queue.get().cloned()).unwrap_or_default();
         for server in &servers {
@@ -73,6 +88,8 @@ impl Backend {
         let backend = Arc::new(Backend {
             discovery: config.template.as_ref().map(|template| Progress::new(template.text.clone())),
             cookie_attributes: config.persistence.as_ref().map_or(&b""[..], cookie_attributes),
+            retry_budget: care::budget_of(&config, before),
+            circuit: care::circuit_of(&config, before),
             attention: Notify::new(),
             starts_slowly: servers.iter().any(|server| server.config.slowstart.is_some()),
             config,
@@ -129,6 +146,10 @@ impl Backend {
     /// Takes a server UP or DOWN, remembers why, and says so in the log. `took` is the check's duration.
     fn transition(self: &Arc<Self>, index: usize, up: bool, cause: Cause, took: Option<Duration>) {
         let server = &self.servers[index];
+        if up && server.is_tripped() {
+            // Its circuit breaker brings it back.
+            return;
+        }
         let text = match took {
             Some(took) => format!("{cause}, after {} ms", took.as_millis()),
             None => cause.to_string(),

@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::care::breaker::Breaker;
 use super::care::passive::Passive;
 use super::care::ramp;
 use super::health::Record;
@@ -41,6 +42,10 @@ pub struct Server {
     warming: Mutex<Option<Instant>>,
     /// What live traffic tells of it; `None`: nothing is observed.
     pub passive: Option<Passive>,
+    /// Its circuit breaker.
+    pub breaker: Option<Arc<Breaker>>,
+    /// Whether that has taken it out of the candidates.
+    tripped: AtomicBool,
     /// Requests that it has in flight, over all workers.
     pub in_flight: Load,
     /// Requests that wait for a place at this server and no other.
@@ -68,6 +73,7 @@ impl Server {
         let (weight, backup) = (AtomicU32::new(config.weight), AtomicBool::new(config.backup));
         let record = Record::start(config.check.as_ref());
         let passive = config.check.as_ref().and_then(|check| check.observe.as_ref()).map(Passive::new);
+        let breaker = config.circuit_breaker.as_ref().map(|it| Breaker::new(it, Instant::now()));
         Arc::new(Server {
             config,
             address: RwLock::new(address),
@@ -79,6 +85,8 @@ impl Server {
             ramp: AtomicU32::new(ramp::WHOLE),
             warming: Mutex::new(None),
             passive,
+            breaker,
+            tripped: AtomicBool::new(false),
             in_flight,
             queued: AtomicU32::new(0),
             tls: ArcSwapOption::empty(),
@@ -146,6 +154,24 @@ impl Server {
         self.set_up(!self.is_unresolved());
     }
 
+    /// Whether its circuit breaker has taken it out of the candidates.
+    pub fn is_tripped(&self) -> bool {
+        self.tripped.load(Relaxed)
+    }
+
+    /// Says whether its circuit breaker takes it out of the candidates; to be followed by a transition.
+    pub(super) fn set_tripped(&self, tripped: bool) {
+        self.tripped.store(tripped, Relaxed);
+    }
+
+    /// It is another one from now on, of which nothing bad is known.
+    pub(super) fn begin_anew(&self) {
+        if let Some(breaker) = &self.breaker {
+            breaker.reset();
+            self.set_tripped(false);
+        }
+    }
+
     /// How much of its share it has, in percent: less than all while it starts slowly.
     pub fn ramp(&self) -> u32 {
         self.ramp.load(Relaxed)
@@ -195,7 +221,8 @@ impl Server {
     }
 
     pub(super) fn set_up(&self, up: bool) {
-        self.up.store(up && !self.config.disabled && !self.is_vacant(), Relaxed);
+        let allowed = !self.config.disabled && !self.is_vacant() && !self.is_tripped();
+        self.up.store(up && allowed, Relaxed);
     }
 
     /// Sets its share of the traffic; says whether that is another than before.

@@ -28,6 +28,7 @@ impl Backend {
         if self.discovery.as_ref().is_some_and(Progress::is_under_way) {
             self.start_slowly(slot);
         }
+        server.begin_anew();
         server.set_share(weight, backup);
         server.set_ip(address.ip(), address.port());
         server.set_vacant(false);

@@ -10,6 +10,7 @@ use super::discovery;
 use super::frontend::warn_of_missing_timeouts;
 use super::keys::Scope;
 use super::layer::{Layers, ServerOptions};
+use super::model::care::RetryOn;
 use super::model::discovery::{Resolution, Template};
 use super::model::tls::ServerTls;
 use super::model::{Backend, Check, CheckKind, Server, ServerAddress, Span};
@@ -42,6 +43,12 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Back
         check: proxy.httpchk.and_then(Switch::on).map_or(CheckKind::Tcp, CheckKind::Http),
         forwardfor: proxy.forwardfor.and_then(Switch::on),
         retries: proxy.retries.unwrap_or(3),
+        retry_on: RetryOn {
+            any_method: proxy.retry_methods.unwrap_or(false),
+            ..proxy.retry_on.unwrap_or_default()
+        },
+        retry_budget: proxy.retry_budget.and_then(Switch::on),
+        circuit_breaker: proxy.circuit_breaker.and_then(Switch::on),
         redispatch: proxy.redispatch.unwrap_or(false),
         timeout: timeout.of_server(),
         errorfile,
@@ -127,6 +134,7 @@ fn prototype(section: &Section<'_>, defaults: &ServerOptions) -> Server {
             prefer: options.resolve_prefer.unwrap_or_default(),
         },
         slowstart: options.slowstart.filter(|over| !over.is_zero()),
+        circuit_breaker: options.circuit_breaker.and_then(Switch::on),
     }
 }
 

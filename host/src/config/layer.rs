@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
 use super::model::Protocol;
-use super::model::care::{Layer, OnError};
+use super::model::care::{Circuit, Layer, OnError, RetryBudget, RetryOn, Tripping};
 use super::model::discovery::{Family, Resolvers};
 use super::model::pages::ErrorFile;
 use super::model::tls::{CertificateFile, Hsts, HttpsRedirect, PemFile};
@@ -60,6 +60,10 @@ layer! {
         httpchk: Switch<HttpCheck> = http_check::read,
         retries: u32 = retries,
         redispatch: bool = boolean,
+        retry_on: RetryOn = care::retry_on,
+        retry_methods: bool = care::any_method,
+        retry_budget: Switch<RetryBudget> = care::retry_budget,
+        circuit_breaker: Switch<Circuit> = care::circuit,
         hsts: Switch<Hsts> = tls::hsts,
         redirect_https: Switch<HttpsRedirect> = tls::redirect,
         h2: Switch<Http2> = http2::read,
@@ -110,6 +114,7 @@ layer! {
         observe: Layer = care::layer,
         error_limit: u32 = count,
         on_error: OnError = care::on_error,
+        circuit_breaker: Switch<Tripping> = care::server_circuit,
     }
 }
 

@@ -200,8 +200,14 @@ pub struct Backend {
     pub check: CheckKind,
     /// Whether, and how, servers are told the client's address, whatever the frontend says.
     pub forwardfor: Option<ForwardFor>,
-    /// Connection attempts after the first.
+    /// Attempts after the first.
     pub retries: u32,
+    /// What is tried again.
+    pub retry_on: care::RetryOn,
+    /// How many retries there may be, over all requests; `None`: no bound.
+    pub retry_budget: Option<care::RetryBudget>,
+    /// When it refuses requests at once.
+    pub circuit_breaker: Option<care::Circuit>,
     /// Whether the last retry, and a request bound to a server that is DOWN, may go to another server.
     pub redispatch: bool,
     /// Its timeouts.
@@ -305,6 +311,8 @@ pub struct Server {
     pub resolution: discovery::Resolution,
     /// How long it takes to its whole share when it comes UP again; `None`: no time.
     pub slowstart: Option<Duration>,
+    /// When its failures take it out of the candidates.
+    pub circuit_breaker: Option<care::Tripping>,
 }
 
 /// `proto`: which HTTP a server is spoken to in.

@@ -68,6 +68,7 @@ pub fn servers(count: usize) -> Vec<model::Server> {
         protocol: Default::default(),
         resolution: Default::default(),
         slowstart: None,
+        circuit_breaker: None,
         tls: None,
     };
     (0..count).map(server).collect()
@@ -86,6 +87,9 @@ pub fn backend_of(servers: Vec<model::Server>) -> Arc<Backend> {
         forwardfor: None,
         retries: 3,
         redispatch: false,
+        retry_on: Default::default(),
+        retry_budget: None,
+        circuit_breaker: None,
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),
         limits: Vec::new(),

@@ -293,7 +293,7 @@ impl Control {
                 server
             })
         });
-        let backend = Backend::new(config.clone(), servers.collect());
+        let backend = Backend::after(before.map(|before| &**before), config.clone(), servers.collect());
         if let (Some(progress), Some(former)) =
             (&backend.discovery, before.and_then(|before| before.discovery.as_ref()))
         {

@@ -46,72 +46,130 @@ pub(super) type Conversation = (Stream, Buffer, bool);
 pub(super) enum Tried {
     /// A connection that had idled was closed by the server, before one byte of an answer.
     Stale,
-    /// No connection could be made: another try is safe.
-    Unreachable(Failure),
-    /// Anything else.
+    /// Anything else, and whether another try may follow stands in the table.
     Failed(Failure),
 }
 
 impl Exchange<'_> {
     /// Tries servers until one answers or the tries are used up.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, Failure> {
-        let config = &self.backend.shared.config;
-        let tallies = &self.backend.tallies;
+        // Only then can all of it be sent again, whatever a server has taken of it.
+        let whole = self.upload.is_read();
         let (mut failed, mut same) = (None, None);
         let mut now = self.story.came.head;
+        if let Some(budget) = &self.backend.shared.retry_budget {
+            budget.earn(now);
+        }
         loop {
             let assigned = self.assign(same, failed).await;
-            let nobody = |_: &_| tallies.backend.unserved.connection_errors.add(1);
+            let nobody = |_: &_| self.backend.tallies.backend.unserved.connection_errors.add(1);
             let (slot, waited) = assigned.inspect_err(nobody)?;
             let server = slot.index() as u32;
             let address_version = slot.server().address_version.load(Relaxed);
             let began = if waited { Instant::now() } else { now };
             self.story.server = Some(server);
             self.story.assigned.get_or_insert(began);
-            let tried = match self.try_server(server, began).await {
-                Ok((stream, buffer, broken)) => {
-                    return Ok(Attempt { server, began, address_version, stream, buffer, broken, slot });
-                }
-                Err(tried) => tried,
-            };
+            let tried = self.try_server(server, began).await;
+            let failure = tried.as_ref().err().copied();
+            let again = self.is_tried_again(failure, whole);
+            if let (Ok((stream, buffer, broken)), false) = (tried, again) {
+                return Ok(Attempt { server, began, address_version, stream, buffer, broken, slot });
+            }
             self.leave_place(slot);
-            let failure = match tried {
-                Tried::Failed(failure) => {
-                    self.observe(server, Some(failure), 0, began);
-                    return Err(failure);
-                }
-                Tried::Unreachable(failure) => failure,
-                Tried::Stale => Failure::ServerStale,
-            };
-            self.observe(server, Some(failure), 0, began);
-            if self.story.retries >= config.retries {
+            let status = if failure.is_none() { self.client.scratch.response.status } else { 0 };
+            self.observe(server, failure, status, began);
+            if let (Some(failure), false) = (failure, again) {
                 return Err(failure);
             }
-            self.story.retries += 1;
-            tallies.server(server).retries.add(1);
-            let bound = self.affinity.server.is_some();
-            if config.redispatch && (!bound || self.story.retries == config.retries) {
-                // Another server, at once: nothing is won by waiting.
-                self.leave_server();
-                self.story.redispatched = true;
-                tallies.server(server).redispatches.add(1);
-                self.story.assigned = None;
-                (failed, same) = (Some(server), None);
+            same = self.prepare_retry(server);
+            if same.is_some() {
+                failed = None;
+                self.pause(failure).await;
             } else {
-                same = Some(server);
-                // A server that let the connection time out has had its pause.
-                if failure != Failure::ConnectTimeout {
-                    let pause = config.timeout.connect.unwrap_or(MAX_RETRY_PAUSE).min(MAX_RETRY_PAUSE);
-                    tokio::time::sleep(pause).await;
-                }
+                failed = Some(server);
             }
             now = Instant::now();
         }
     }
 
+    /// Whether another try follows one that ended like this: by a failure, or with the answer whose head is there.
+    /// `whole` says whether all of the request can be sent again.
+    fn is_tried_again(&self, failure: Option<Failure>, whole: bool) -> bool {
+        let config = &self.backend.shared.config;
+        let on = &config.retry_on;
+        let (wanted, seen) = match failure.map(|failure| failure.outcome().retry) {
+            None => (on.statuses.contains(&self.client.scratch.response.status), true),
+            Some(Retry::Connect) => (on.conn_failure, false),
+            Some(Retry::Empty) => (on.empty_response, true),
+            Some(Retry::Junk) => (on.junk_response, true),
+            Some(Retry::Timeout) => (on.response_timeout, true),
+            Some(Retry::Reconnect | Retry::Never) => (false, true),
+        };
+        let may_come_twice = || whole && (on.any_method || self.client.scratch.request.is_idempotent());
+        wanted
+            && self.story.retries < config.retries
+            && (!seen || may_come_twice())
+            && self.backend.shared.retry_budget.as_ref().is_none_or(|budget| budget.spend(Instant::now()))
+    }
+
+    /// Counts another try after one at this server. Returns the server where it has to be that again.
+    fn prepare_retry(&mut self, server: u32) -> Option<u32> {
+        let config = &self.backend.shared.config;
+        let tally = self.backend.tallies.server(server);
+        self.story.retries += 1;
+        (self.story.connected, self.story.responded) = (None, None);
+        tally.retries.add(1);
+        let bound = self.affinity.server.is_some();
+        if !config.redispatch || bound && self.story.retries < config.retries {
+            return Some(server);
+        }
+        // Another server, at once: nothing is won by waiting.
+        self.leave_server();
+        self.story.redispatched = true;
+        tally.redispatches.add(1);
+        self.story.assigned = None;
+        None
+    }
+
+    /// The pause before the same server is tried again: for one that could not be reached. A server that let the
+    /// connection time out has had its pause.
+    async fn pause(&self, failure: Option<Failure>) {
+        if let Some(failure) = failure
+            && failure.outcome().retry == Retry::Connect
+            && failure != Failure::ConnectTimeout
+        {
+            let connect = self.backend.shared.config.timeout.connect;
+            tokio::time::sleep(connect.unwrap_or(MAX_RETRY_PAUSE).min(MAX_RETRY_PAUSE)).await;
+        }
+    }
+
+    /// A place at a server, as [`Exchange::find_place`] has it, that its circuit breaker lets the request through to.
+    /// Where that does not, at another; if that does not either, there is no better one.
+    async fn assign(
+        &mut self,
+        mut same: Option<u32>,
+        mut failed: Option<u32>,
+    ) -> Result<(Slot, bool), Failure> {
+        let mut refused = false;
+        loop {
+            let (slot, waited) = self.find_place(same, failed).await?;
+            let Some(breaker) = &slot.server().breaker else { return Ok((slot, waited || refused)) };
+            self.permit = breaker.admit(Instant::now());
+            if self.permit.is_some() || refused {
+                return Ok((slot, waited || refused));
+            }
+            (refused, same, failed) = (true, None, Some(slot.index() as u32));
+            self.leave_server();
+        }
+    }
+
     /// A place at a server: the one tried before, the one that the client is bound to, or the balancer's pick. Says
     /// whether it had to wait for it.
-    async fn assign(&mut self, mut same: Option<u32>, failed: Option<u32>) -> Result<(Slot, bool), Failure> {
+    async fn find_place(
+        &mut self,
+        mut same: Option<u32>,
+        failed: Option<u32>,
+    ) -> Result<(Slot, bool), Failure> {
         let backend = &self.backend.shared;
         let mut waited = false;
         loop {
@@ -125,6 +183,9 @@ impl Exchange<'_> {
                 Place::Ready(slot) => return Ok((slot, waited)),
                 Place::Wait(waiting) => waiting,
             };
+            if let Some(circuit) = &backend.circuit {
+                circuit.wait(waiting.position)?;
+            }
             let timeouts = &backend.config.timeout;
             self.client.timer.set(Instant::now(), timeouts.queue.or(timeouts.connect));
             self.story.server = bound;
@@ -162,7 +223,11 @@ impl Exchange<'_> {
 
     /// Tells those who want to know how the attempt that began then has ended: by a failure, or well. `status` is that
     /// of the response's head, 0 where there was none.
-    pub(super) fn observe(&self, server: u32, failure: Option<Failure>, status: u16, began: Instant) {
+    pub(super) fn observe(&mut self, server: u32, failure: Option<Failure>, status: u16, began: Instant) {
+        if let Some(permit) = self.permit.take() {
+            let turn = permit.settle(Sign::of(failure, status), Instant::now());
+            self.backend.shared.heed_turn(server as usize, turn);
+        }
         if let Some(passive) = &self.backend.shared.servers[server as usize].passive {
             let made_one = self.story.connected.is_some() && self.story.connected != self.story.assigned;
             passive.note(Sign::of(failure, status), made_one);
@@ -184,7 +249,7 @@ impl Exchange<'_> {
     }
 
     /// Sends the request on a connection that idles, or on a new one, and waits for the answer's head.
-    async fn try_server(&mut self, server: u32, began: Instant) -> Result<Conversation, Tried> {
+    async fn try_server(&mut self, server: u32, began: Instant) -> Result<Conversation, Failure> {
         let backend = self.backend;
         let shared = &backend.shared.servers[server as usize];
         let address_version = shared.address_version.load(Relaxed);
@@ -201,7 +266,8 @@ impl Exchange<'_> {
             tally.reuses.add(1);
             match self.converse(stream, began, true).await {
                 Err(Tried::Stale) => {}
-                done => return done,
+                Err(Tried::Failed(failure)) => return Err(failure),
+                Ok(conversation) => return Ok(conversation),
             }
             self.story.connected = None;
             self.upload.rewind();
@@ -214,12 +280,15 @@ impl Exchange<'_> {
         }
         let stream = match connected {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(no_connection(connect_failure(&error))),
-            Err(_elapsed) => return Err(Tried::Unreachable(Failure::ConnectTimeout)),
+            Ok(Err(error)) => return Err(connect_failure(&error)),
+            Err(_elapsed) => return Err(Failure::ConnectTimeout),
         };
         let connected = Instant::now();
         self.story.connected = Some(connected);
-        self.converse(stream, connected, false).await
+        self.converse(stream, connected, false).await.map_err(|tried| match tried {
+            Tried::Stale => Failure::ServerStale,
+            Tried::Failed(failure) => failure,
+        })
     }
 
     /// Sends the request and reads heads up to the one that answers it.
@@ -309,6 +378,7 @@ impl Exchange<'_> {
                     }
                     Poll::Ready(Ok(count)) if count > 0 => silent = false,
                     Poll::Ready(_) if reused && silent => return Poll::Ready(Err(Tried::Stale)),
+                    Poll::Ready(_) if silent => return Poll::Ready(Err(Tried::Failed(Failure::ServerEmpty))),
                     Poll::Ready(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerClosed))),
                 }
             }
@@ -343,15 +413,6 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
         io::ErrorKind::OutOfMemory | io::ErrorKind::AddrNotAvailable => Failure::ConnectExhausted,
         _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => Failure::ConnectExhausted,
         _ => Failure::ConnectRefused,
-    }
-}
-
-/// Whether another try may follow stands in the table.
-pub(super) fn no_connection(failure: Failure) -> Tried {
-    if failure.outcome().retry == Retry::Connect {
-        Tried::Unreachable(failure)
-    } else {
-        Tried::Failed(failure)
     }
 }
 

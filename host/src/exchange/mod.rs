@@ -27,10 +27,13 @@ mod transfer;
 mod tunnel;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+use crate::backend::care::breaker::Permit;
+use crate::backend::care::sign::Sign;
 use crate::connection::{Came, Client};
 use crate::failure::{Connection, Failure};
 use crate::http::body::Encoding;
@@ -81,6 +84,8 @@ pub(crate) struct Exchange<'a> {
     /// Which of several keys in the request the affinity comes from.
     key_number: usize,
     story: Story,
+    /// What the server's circuit breaker has let through.
+    permit: Option<Permit>,
     /// When the request arrived: milliseconds since 1970.
     time_ms: u64,
 }
@@ -111,6 +116,7 @@ impl<'a> Exchange<'a> {
             affinity: Affinity::default(),
             key_number: 0,
             story,
+            permit: None,
             time_ms,
         }
     }
@@ -164,6 +170,20 @@ impl<'a> Exchange<'a> {
         self.compose()?;
         let backend = self.backend;
         let _entered = backend.enter();
+        let permit = match &backend.shared.circuit {
+            None => None,
+            Some(circuit) => circuit.admit(backend.shared.requests.load(Relaxed), self.story.came.head)?,
+        };
+        let served = self.serve_admitted().await;
+        if let Some(permit) = permit {
+            let status = self.client.scratch.response.status;
+            let turn = permit.settle(Sign::of(served.as_ref().err().copied(), status), Instant::now());
+            backend.shared.say_turn(turn);
+        }
+        served
+    }
+
+    async fn serve_admitted(&mut self) -> Result<Next, Failure> {
         let attempt = self.attempt().await?;
         let (server, began, status) = (attempt.server, attempt.began, self.client.scratch.response.status);
         let relayed = self.relay(attempt).await;

@@ -4,7 +4,7 @@
 use tokio::time::Instant;
 
 use super::Exchange;
-use super::attempt::{Conversation, Tried, connect_failure, no_connection};
+use super::attempt::{Conversation, Tried, connect_failure};
 use crate::failure::Failure;
 use crate::upstream::{Call, Seat, Sessions};
 
@@ -18,7 +18,7 @@ impl Exchange<'_> {
         server: u32,
         address_version: u64,
         began: Instant,
-    ) -> Result<Conversation, Tried> {
+    ) -> Result<Conversation, Failure> {
         let backend = self.backend;
         let shared = &backend.shared.servers[server as usize];
         let sessions = backend.pools[server as usize].borrow_mut().sessions(address_version);
@@ -35,11 +35,7 @@ impl Exchange<'_> {
                     let opened = self.open_session(server, &sessions).await;
                     let seat = opened.map_err(|failure| {
                         // What has been written of the body already cannot be written again.
-                        if round == 0 || self.upload.is_read() {
-                            no_connection(failure)
-                        } else {
-                            Tried::Failed(Failure::ServerClosed)
-                        }
+                        if round == 0 || self.upload.is_read() { failure } else { Failure::ServerClosed }
                     })?;
                     let now = Instant::now();
                     self.story.connected = Some(now);
@@ -49,15 +45,16 @@ impl Exchange<'_> {
             // A connection that is shared may always turn out to have ended.
             match self.converse(call.at(seat), began, true).await {
                 Err(Tried::Stale) if call.may_go_again() => self.story.connected = None,
-                Err(Tried::Stale) => return Err(Tried::Failed(Failure::ServerClosed)),
+                Err(Tried::Stale) => return Err(Failure::ServerEmpty),
                 Err(Tried::Failed(Failure::ServerTimeout)) => {
                     call.timed_out();
-                    return Err(Tried::Failed(Failure::ServerTimeout));
+                    return Err(Failure::ServerTimeout);
                 }
-                done => return done,
+                Err(Tried::Failed(failure)) => return Err(failure),
+                Ok(conversation) => return Ok(conversation),
             }
         }
-        Err(Tried::Failed(Failure::ServerStale))
+        Err(Failure::ServerStale)
     }
 
     async fn open_session(&mut self, server: u32, sessions: &Sessions) -> Result<Seat, Failure> {

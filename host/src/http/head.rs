@@ -197,6 +197,12 @@ impl RequestHead {
         self.lines.slice(self.method)
     }
 
+    /// Whether it may come twice and do no more than once: its method is one that RFC 9110, section 9.2.2, calls
+    /// idempotent.
+    pub fn is_idempotent(&self) -> bool {
+        matches!(self.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
+    }
+
     /// The request target, as sent.
     pub fn target(&self) -> &[u8] {
         self.lines.slice(self.target)

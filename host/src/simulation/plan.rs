@@ -121,6 +121,7 @@ fn server(number: usize) -> model::Server {
         protocol: Default::default(),
         resolution: Default::default(),
         slowstart: None,
+        circuit_breaker: None,
     }
 }
 

@@ -184,6 +184,12 @@ pub struct Backend {
     pub queue: u32,
     /// The longest that the backend's own queue was, as of those that are over.
     pub queue_max: u64,
+    /// Retries that its budget refused.
+    pub retries_refused: u64,
+    /// How its circuit breaker stands; `None`: failures do not open it.
+    pub circuit: Option<&'static str>,
+    /// Requests that its circuit breaker refused.
+    pub circuit_refused: u64,
     /// What went through it.
     pub traffic: Traffic,
     /// Its servers, in the order of the file.
@@ -207,6 +213,8 @@ pub struct Server {
     pub vacant: bool,
     /// Whether it may serve.
     pub up: bool,
+    /// How its circuit breaker stands; `None`: it has none.
+    pub circuit: Option<&'static str>,
     /// Its checks; `None` where it is not checked.
     pub check: Option<Check>,
     /// Requests now.

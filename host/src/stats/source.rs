@@ -15,6 +15,7 @@ use super::snapshot::{
 };
 use super::system;
 use crate::backend;
+use crate::backend::care::breaker::{Breaker, Standing};
 use crate::config::model::ServerAddress;
 use crate::limit::Limits;
 use crate::log::Logs;
@@ -265,6 +266,9 @@ fn empty(shared: &backend::Backend) -> Backend {
         requests_max: 0,
         queue: shared.waiting(),
         queue_max: 0,
+        retries_refused: shared.retry_budget.as_ref().map_or(0, |budget| budget.refused()),
+        circuit: shared.circuit.as_ref().and_then(|circuit| circuit.breaker.as_deref()).map(circuit),
+        circuit_refused: shared.circuit.as_ref().map_or(0, |circuit| circuit.refused()),
         traffic: Traffic::default(),
         servers: Vec::new(),
     }
@@ -304,6 +308,7 @@ fn server(
         disabled: shared.config.disabled,
         vacant: shared.is_vacant(),
         up: shared.is_usable(),
+        circuit: shared.breaker.as_deref().map(circuit),
         check,
         requests_current: shared.in_flight.load(Relaxed),
         requests_max,
@@ -315,6 +320,15 @@ fn server(
         changed_ms: record.history.back().map(|step| ms(step.at)),
         history: record.history.iter().map(change).collect(),
         traffic,
+    }
+}
+
+/// How a circuit breaker stands.
+fn circuit(breaker: &Breaker) -> &'static str {
+    match breaker.standing(tokio::time::Instant::now()) {
+        Standing::Closed => "closed",
+        Standing::HalfOpen => "half-open",
+        Standing::Open => "open",
     }
 }
 

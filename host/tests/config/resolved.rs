@@ -135,6 +135,7 @@ fn the_default_file_is_the_twin_of_the_haproxy_cfg() {
             resolution: Default::default(),
             protocol: Default::default(),
             slowstart: None,
+            circuit_breaker: None,
             tls: None,
         };
         assert_eq!(*server, expected);

@@ -55,6 +55,7 @@ pub(crate) fn server(name: &str, weight: u32) -> model::Server {
         protocol: Default::default(),
         resolution: Default::default(),
         slowstart: None,
+        circuit_breaker: None,
         tls: None,
     }
 }
@@ -71,6 +72,9 @@ pub(crate) fn backend(servers: usize) -> model::Backend {
         forwardfor: None,
         retries: 3,
         redispatch: false,
+        retry_on: Default::default(),
+        retry_budget: None,
+        circuit_breaker: None,
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),
         limits: Vec::new(),

@@ -51,7 +51,7 @@ impl Sign {
             None => Sign::Well,
             Some(ConnectRefused | ConnectTimeout) => Sign::Ill(Symptom::Unreachable),
             Some(ServerInvalid | ServerInvalidData) => Sign::Ill(Symptom::Invalid),
-            Some(ServerStale | ServerClosed | ServerAbortsData) => Sign::Ill(Symptom::Closed),
+            Some(ServerStale | ServerEmpty | ServerClosed | ServerAbortsData) => Sign::Ill(Symptom::Closed),
             Some(ServerTimeout | ServerTimeoutData) => Sign::Ill(Symptom::Silent),
             Some(_) => Sign::Nothing,
         }

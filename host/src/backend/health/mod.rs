@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::care::passive::Errors;
+use super::care::window::Counts;
 use crate::config::model;
 use check::Finding;
 use state::Health;
@@ -76,6 +77,10 @@ pub enum Cause {
     Resolved(SocketAddr),
     /// Live traffic had so many errors in a row.
     Observed(Errors),
+    /// Its circuit breaker opened: these had failed.
+    Tripped(Counts),
+    /// Its circuit breaker lets probes through.
+    Probed,
     /// Its source names it.
     Found(SocketAddr),
     /// Its source does not name it any more.
@@ -121,6 +126,9 @@ impl fmt::Display for Cause {
             Cause::Unresolved(why) => write!(f, "its name does not resolve ({why})"),
             Cause::Resolved(address) => write!(f, "its name resolves to {}", address.ip()),
             Cause::Observed(errors) => write!(f, "Health analyze, {errors}"),
+            Cause::Tripped(Counts { all: 0, .. }) => f.write_str("circuit breaker open, a probe failed"),
+            Cause::Tripped(counts) => write!(f, "circuit breaker open, {counts}"),
+            Cause::Probed => f.write_str("circuit breaker half-open, probes are let through"),
             Cause::Found(address) => write!(f, "its source names {address}"),
             Cause::Gone(address) => write!(f, "its source no longer names {address}"),
         }

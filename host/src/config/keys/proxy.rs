@@ -338,7 +338,7 @@ pub(super) const BACKEND: &[Key] = &[
         kind: "an integer from 0 to 100",
         default: "3",
         haproxy: "retries",
-        doc: "Connection attempts after the first.",
+        doc: "Attempts after the first, at what `retry_on` names: by default only where no connection could be made.",
         example: "retries = 2",
     },
     Key {

@@ -1,4 +1,6 @@
-//! How a backend cares for its servers: what live traffic tells of them.
+//! How a backend cares for its servers: what live traffic tells of them, and what is repeated.
+
+use std::time::Duration;
 
 /// What a server's live traffic tells of its health.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,4 +45,73 @@ impl OnError {
             OnError::MarkDown => "mark-down",
         }
     }
+}
+
+/// What is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryOn {
+    /// Connections that failed.
+    pub conn_failure: bool,
+    /// Requests whose connection the server closed before a byte of an answer.
+    pub empty_response: bool,
+    /// Requests whose answer is not HTTP, or ends within its head.
+    pub junk_response: bool,
+    /// Requests whose answer did not come in time.
+    pub response_timeout: bool,
+    /// Requests that were answered with one of these.
+    pub statuses: Vec<u16>,
+    /// Whether requests that a server has seen are repeated whatever their method, and not only those of methods that
+    /// RFC 9110, section 9.2.2, calls idempotent.
+    pub any_method: bool,
+}
+
+impl Default for RetryOn {
+    /// Connections that failed, and nothing else.
+    fn default() -> RetryOn {
+        RetryOn {
+            conn_failure: true,
+            empty_response: false,
+            junk_response: false,
+            response_timeout: false,
+            statuses: Vec::new(),
+            any_method: false,
+        }
+    }
+}
+
+/// How many retries there may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// Of the requests in the window.
+    pub percent: u32,
+    /// Beside those, for each second of the window.
+    pub min_per_second: u32,
+    /// How long requests and retries count.
+    pub window: Duration,
+}
+
+/// A backend's circuit breaker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circuit {
+    /// Requests that it holds at once; more are refused.
+    pub max_requests: Option<u32>,
+    /// Requests in a line for a server, or for any; more are refused.
+    pub max_pending: Option<u32>,
+    /// When failures open it; `None`: never.
+    pub tripping: Option<Tripping>,
+}
+
+/// When failures open a circuit breaker, and what closes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tripping {
+    /// The share of failures that is too large.
+    pub error_percent: u32,
+    /// Among fewer requests than these no share is too large.
+    pub min_requests: u32,
+    /// How long requests count.
+    pub window: Duration,
+    /// How long it is open.
+    pub open_for: Duration,
+    /// Requests that have to pass after that, all of them, to close it.
+    pub probes: u16,
 }

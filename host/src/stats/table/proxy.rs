@@ -227,6 +227,24 @@ pub(in super::super) const BACKEND: &[Metric<Backend>] = &[
         read: Counter(|it| it.traffic.redispatches),
     },
     Metric {
+        name: "backend_retries_refused",
+        haproxy: "",
+        help: "Tries that did not come, for the retry budget was empty",
+        read: Counter(|it| it.retries_refused),
+    },
+    Metric {
+        name: "backend_circuit_open",
+        haproxy: "",
+        help: "Whether the circuit breaker is open: 1, or half-open: 0.5; absent where failures do not open it",
+        read: Gauge(|it| it.circuit.map(openness)),
+    },
+    Metric {
+        name: "backend_circuit_refused",
+        haproxy: "",
+        help: "Requests that the circuit breaker refused",
+        read: Counter(|it| it.circuit_refused),
+    },
+    Metric {
         name: "backend_client_aborts",
         haproxy: "haproxy_backend_client_aborts_total",
         help: "Exchanges that the client broke off, or was too slow for",
@@ -275,6 +293,12 @@ pub(in super::super) const SERVER: &[Metric<Server>] = &[
             (false, true) => "UP",
             (false, false) => "DOWN",
         }),
+    },
+    Metric {
+        name: "server_circuit_open",
+        haproxy: "",
+        help: "Whether the server's circuit breaker is open: 1, or half-open: 0.5; absent where it has none",
+        read: Gauge(|it| it.circuit.map(openness)),
     },
     Metric {
         name: "server_weight",
@@ -439,3 +463,12 @@ pub(in super::super) const SERVER: &[Metric<Server>] = &[
         read: Seconds(|it| it.traffic.connect_time.sum_us as f64 / 1e6),
     },
 ];
+
+/// How far a circuit breaker is open.
+fn openness(standing: &str) -> f64 {
+    match standing {
+        "open" => 1.0,
+        "half-open" => 0.5,
+        _ => 0.0,
+    }
+}

@@ -20,7 +20,7 @@ pub(crate) use consul::Consul;
 pub(crate) use dns::{Dns, Failing};
 pub(crate) use load::Load;
 pub(crate) use log_line::LogLine;
-pub(crate) use origin::{Answer, Gate, Next, Origin, Refusing, Unanswering, origin};
+pub(crate) use origin::{Answer, Builder, Gate, Next, Origin, Refusing, Unanswering, origin};
 pub(crate) use process::{Process, Signal, lb, run};
 pub(crate) use proxy::{Proxy, Setup, proxy};
 pub(crate) use temporary::Directory;
