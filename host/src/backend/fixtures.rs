@@ -20,6 +20,7 @@ pub(crate) fn server(name: &str) -> model::Server {
         cookie: None,
         tls: None,
         labels: Vec::new(),
+        protocol: Default::default(),
         resolution: Default::default(),
         slowstart: None,
     }

@@ -121,6 +121,7 @@ fn prototype(section: &Section<'_>, defaults: &ServerOptions) -> Server {
         cookie: None,
         labels: Vec::new(),
         tls: server_tls(section, &options),
+        protocol: options.proto.unwrap_or_default(),
         resolution: Resolution {
             resolvers: options.resolvers,
             prefer: options.resolve_prefer.unwrap_or_default(),
@@ -142,6 +143,7 @@ fn server_tls(section: &Section<'_>, options: &ServerOptions) -> Option<ServerTl
             key: options.key,
             alpn: options.alpn,
             check_ssl: options.check_ssl,
+            protocol: options.proto.unwrap_or_default(),
             checked_elsewhere: options.addr.is_some() || options.port.is_some(),
         },
     )

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
+use super::model::Protocol;
 use super::model::care::{Layer, OnError};
 use super::model::discovery::{Family, Resolvers};
 use super::model::pages::ErrorFile;
@@ -102,6 +103,7 @@ layer! {
         key: std::path::PathBuf = tls::path,
         alpn: Vec<String> = tls::server_protocols,
         check_ssl: bool = boolean,
+        proto: Protocol = tls::server_protocol,
         resolvers: std::sync::Arc<Resolvers> = discovery::named,
         resolve_prefer: Family = discovery::family,
         slowstart: Duration = duration,

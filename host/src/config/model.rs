@@ -297,12 +297,24 @@ pub struct Server {
     pub cookie: Option<String>,
     /// Whether, and how, it is spoken to by TLS.
     pub tls: Option<tls::ServerTls>,
+    /// Which HTTP it is spoken to in.
+    pub protocol: Protocol,
     /// Free pairs for policies, sorted by key.
     pub labels: Vec<(String, String)>,
     /// How its name becomes an address, where it has one.
     pub resolution: discovery::Resolution,
     /// How long it takes to its whole share when it comes UP again; `None`: no time.
     pub slowstart: Option<Duration>,
+}
+
+/// `proto`: which HTTP a server is spoken to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2, whether it was negotiated or not.
+    Http2,
 }
 
 /// Where a server listens, as configured; names are resolved while the program runs.

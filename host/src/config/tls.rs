@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::diagnostics::Problem;
+use super::model::Protocol;
 use super::model::tls::{
     BindTls, CertificateFile, ClientVerify, Hsts, HttpsRedirect, PemFile, ServerTls, Spot, TlsVersion,
 };
@@ -17,7 +18,7 @@ use super::section::{Complaint, Section, Value};
 pub(crate) const CLIENT_PROTOCOLS: &[&str] = &["h2", "http/1.1"];
 
 /// The protocols that servers can be spoken to in.
-pub(crate) const SERVER_PROTOCOLS: &[&str] = &["http/1.1"];
+pub(crate) const SERVER_PROTOCOLS: &[&str] = &["h2", "http/1.1"];
 
 const VERSIONS: &[(&str, TlsVersion)] = &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
 
@@ -26,6 +27,8 @@ const CLIENT_VERIFY: &[(&str, ClientVerify)] = &[
     ("optional", ClientVerify::Optional),
     ("required", ClientVerify::Required),
 ];
+
+const SERVER_PROTOCOL: &[(&str, Protocol)] = &[("h1", Protocol::Http1), ("h2", Protocol::Http2)];
 
 const SERVER_VERIFY: &[(&str, bool)] = &[("none", false), ("required", true)];
 
@@ -118,6 +121,11 @@ fn protocols(value: Value<'_>, known: &[&'static str]) -> Option<Vec<String>> {
     read.collect()
 }
 
+/// Which HTTP a server is spoken to in.
+pub(super) fn server_protocol(value: Value<'_>) -> Option<Protocol> {
+    value.one_of(SERVER_PROTOCOL)
+}
+
 pub(super) fn server_verify(value: Value<'_>) -> Option<bool> {
     value.one_of(SERVER_VERIFY)
 }
@@ -145,6 +153,7 @@ pub(super) struct ServerKeys {
     pub(super) key: Option<PathBuf>,
     pub(super) alpn: Option<Vec<String>>,
     pub(super) check_ssl: Option<bool>,
+    pub(super) protocol: Protocol,
     /// Whether checks go elsewhere than requests.
     pub(super) checked_elsewhere: bool,
 }
@@ -165,12 +174,27 @@ pub(super) fn server(section: &Section<'_>, keys: ServerKeys) -> Option<ServerTl
     if let (None, Some(span)) = (&crt, section.span_of("key")) {
         section.report(Problem::error(span, "`key` is the private key of `crt`, which is not there"));
     }
+    let spoken = if keys.protocol == Protocol::Http2 { "h2" } else { "http/1.1" };
+    if let (Some(alpn), Some(span)) = (&keys.alpn, section.span_of("alpn")) {
+        for other in alpn.iter().filter(|offered| *offered != spoken) {
+            let message = format!("the server would be offered `{other}`, but is spoken to in `{spoken}`");
+            let help = match keys.protocol {
+                Protocol::Http1 => "say `proto = \"h2\"` for HTTP/2",
+                Protocol::Http2 => "leave `alpn` out: `proto = \"h2\"` offers what it speaks",
+            };
+            section.report(Problem::error(span.clone(), message).help(help));
+        }
+    }
+    let alpn = keys.alpn.unwrap_or_else(|| match keys.protocol {
+        Protocol::Http1 => Vec::new(),
+        Protocol::Http2 => vec![spoken.to_owned()],
+    });
     Some(ServerTls {
         verify: keys.verify.unwrap_or(true),
         ca_file: keys.ca_file,
         sni: keys.sni,
         crt,
-        alpn: keys.alpn.unwrap_or_default(),
+        alpn,
         requests: keys.ssl.is_some_and(|(on, _)| on),
         checks: keys.check_ssl.unwrap_or(!keys.checked_elsewhere),
         spot: Spot(span),

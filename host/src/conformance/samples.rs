@@ -65,6 +65,7 @@ pub fn servers(count: usize) -> Vec<model::Server> {
         check: None,
         cookie: Some(format!("c{index}")),
         labels: vec![("zone".into(), format!("z{}", index % 3))],
+        protocol: Default::default(),
         resolution: Default::default(),
         slowstart: None,
         tls: None,

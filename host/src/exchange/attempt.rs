@@ -14,6 +14,7 @@ use super::{Exchange, client_ip, response, since_1970_ms};
 use crate::backend::care::sign::Sign;
 use crate::backend::queue::{Binding, Place, Slot};
 use crate::buffer::Buffer;
+use crate::config::model::Protocol;
 use crate::connection::Client;
 use crate::failure::{Failure, Retry};
 use crate::http::head;
@@ -39,10 +40,10 @@ pub(super) struct Attempt {
 }
 
 /// A connection, what came on it behind the head, and whether the server stopped reading before the request's end.
-type Conversation = (Stream, Buffer, bool);
+pub(super) type Conversation = (Stream, Buffer, bool);
 
 /// Why a try came to nothing.
-enum Tried {
+pub(super) enum Tried {
     /// A connection that had idled was closed by the server, before one byte of an answer.
     Stale,
     /// No connection could be made: another try is safe.
@@ -187,6 +188,10 @@ impl Exchange<'_> {
         let backend = self.backend;
         let shared = &backend.shared.servers[server as usize];
         let address_version = shared.address_version.load(Relaxed);
+        if shared.config.protocol == Protocol::Http2 {
+            return self.try_http2(server, address_version, began).await;
+        }
+        self.upload.rewind();
         let tally = backend.tallies.server(server);
         // A body that cannot be sent again must not meet a connection that may turn out to be closed.
         let idle =
@@ -199,6 +204,7 @@ impl Exchange<'_> {
                 done => return done,
             }
             self.story.connected = None;
+            self.upload.rewind();
         }
         self.client.timer.set(Instant::now(), backend.shared.config.timeout.connect);
         tally.connects.add(1);
@@ -217,14 +223,13 @@ impl Exchange<'_> {
     }
 
     /// Sends the request and reads heads up to the one that answers it.
-    async fn converse(
+    pub(super) async fn converse(
         &mut self,
         mut stream: Stream,
         mut began: Instant,
         reused: bool,
     ) -> Result<Conversation, Tried> {
         let mut buffer = Buffer::none();
-        self.upload.rewind();
         let mut broken = false;
         loop {
             self.client.timer.set(began, self.backend.shared.config.timeout.server);
@@ -332,7 +337,7 @@ impl Exchange<'_> {
     }
 }
 
-fn connect_failure(error: &io::Error) -> Failure {
+pub(super) fn connect_failure(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::TimedOut => Failure::ConnectTimeout,
         io::ErrorKind::OutOfMemory | io::ErrorKind::AddrNotAvailable => Failure::ConnectExhausted,
@@ -342,7 +347,7 @@ fn connect_failure(error: &io::Error) -> Failure {
 }
 
 /// Whether another try may follow stands in the table.
-fn no_connection(failure: Failure) -> Tried {
+pub(super) fn no_connection(failure: Failure) -> Tried {
     if failure.outcome().retry == Retry::Connect {
         Tried::Unreachable(failure)
     } else {

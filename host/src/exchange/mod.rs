@@ -16,6 +16,7 @@ mod answer;
 mod attempt;
 mod edits;
 mod limits;
+mod multiplexed;
 mod relay;
 mod request;
 mod response;

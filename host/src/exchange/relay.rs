@@ -110,11 +110,21 @@ impl Exchange<'_> {
                         true
                     }
                     Poll::Ready(Err(Halt::Malformed)) => return Poll::Ready(Err(Failure::BadRequestData)),
+                    // A client of HTTP/2 that has its response may take back the rest of its request.
+                    Poll::Ready(Err(_)) if down && !from_client.is_socket() => {
+                        attempt.broken = true;
+                        true
+                    }
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientAbortsData)),
                     Poll::Ready(Ok(())) => true,
                     Poll::Pending => false,
                 }
             };
+            // A server of HTTP/2 that has answered may want no more of the request.
+            if down && !up && from_server.is_abandoned(context) {
+                attempt.broken = true;
+                return Poll::Ready(Ok(()));
+            }
             if down && up {
                 return Poll::Ready(Ok(()));
             }

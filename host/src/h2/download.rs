@@ -29,12 +29,14 @@ pub(super) struct Download {
     body: Option<Decoder>,
     /// Whether what follows are bytes of which nothing is known.
     pub(super) tunnel: bool,
+    /// Whether this is an answer of gRPC, whose trailers say how the call went.
+    grpc: bool,
 }
 
 impl Download {
     /// The response to a request of this kind.
     pub(super) fn new(frames: Rc<Frames>, kind: Kind, tune: Tune) -> Download {
-        Download { frames, kind, tune, rest: Vec::new(), body: None, tunnel: false }
+        Download { frames, kind, tune, rest: Vec::new(), body: None, tunnel: false, grpc: false }
     }
 
     /// Takes all of it.
@@ -65,6 +67,18 @@ impl Download {
         if self.body.as_ref().is_some_and(Decoder::ends_by_close) {
             self.frames.finish(None);
         }
+    }
+
+    /// Nothing more comes. Where that is too early the stream is reset, but for a call of gRPC: a reset would be an error
+    /// of its client, and this is none.
+    pub(super) fn cut(&self) {
+        if self.grpc {
+            let status = (HeaderName::from_static("grpc-status"), HeaderValue::from_static("14"));
+            let message = HeaderValue::from_static("the call was broken off");
+            let trailers = [status, (HeaderName::from_static("grpc-message"), message)];
+            self.frames.finish(Some(HeaderMap::from_iter(trailers)));
+        }
+        self.frames.cut();
     }
 
     /// Takes what stands at the front, and says how much that was; 0 before more has come.
@@ -130,13 +144,15 @@ impl Download {
             self.frames.finish(None);
         }
         self.body = Some(Decoder::new(framing));
+        let content_type = head.lines().header(b"content-type").unwrap_or_default();
+        self.grpc = framing == Framing::Chunked && content_type.starts_with(b"application/grpc");
         self.frames.begin(response);
         Ok(length)
     }
 }
 
 /// Trailer lines as HTTP/2 sends them; `None` where there are none.
-fn trailer_map(lines: &[u8]) -> Option<HeaderMap> {
+pub(crate) fn trailer_map(lines: &[u8]) -> Option<HeaderMap> {
     let mut map = HeaderMap::new();
     for line in lines.split(|b| *b == b'\n') {
         let colon = memchr::memchr(b':', line).unwrap_or(0);

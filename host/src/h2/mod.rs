@@ -4,12 +4,12 @@
 //! are made of a stream's frames (`upload.rs`) and become frames again (`download.rs`); `stream.rs` is that stream.
 //! hyper speaks the protocol, and bounds what a client can make this end hold. Nothing here knows of servers.
 
-mod download;
+pub(crate) mod download;
 mod frames;
 mod request;
 mod stream;
-mod upload;
-mod wire;
+pub(crate) mod upload;
+pub(crate) mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};

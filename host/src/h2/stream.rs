@@ -177,7 +177,6 @@ impl Carrier for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // An exchange that ended in the middle of its response resets the stream.
-        self.frames.cut();
+        self.download.get_mut().cut();
     }
 }

@@ -11,7 +11,7 @@ use crate::http::body::{Encoding, write_data, write_end};
 
 /// A body that is being read.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub(crate) struct Upload {
     body: Incoming,
     encoding: Encoding,
     /// What has been made of it and not been read, from here on.
@@ -22,7 +22,7 @@ pub(super) struct Upload {
 
 impl Upload {
     /// A body to be read in this encoding.
-    pub(super) fn new(body: Incoming, encoding: Encoding) -> Upload {
+    pub(crate) fn new(body: Incoming, encoding: Encoding) -> Upload {
         let ended = body.is_end_stream() && encoding == Encoding::Plain;
         Upload { body, encoding, pending: Vec::new(), read: 0, ended }
     }
@@ -31,7 +31,7 @@ impl Upload {
     ///
     /// # Errors
     /// When the stream broke.
-    pub(super) fn poll_pending(&mut self, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+    pub(crate) fn poll_pending(&mut self, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         while self.read == self.pending.len() && !self.ended {
             self.pending.clear();
             self.read = 0;
@@ -48,10 +48,23 @@ impl Upload {
     }
 
     /// Notes that so many bytes were read.
-    pub(super) fn gone(&mut self, count: usize) {
+    pub(crate) fn gone(&mut self, count: usize) {
         self.read += count;
         if self.read == self.pending.len() && self.pending.capacity() > 0 {
             (self.pending, self.read) = (Vec::new(), 0);
+        }
+    }
+
+    /// Ready once the stream has ended, whole or not. What comes until then is not kept.
+    pub(crate) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match ready!(self.poll_pending(context)) {
+                Ok(pending) if !pending.is_empty() => {
+                    let count = pending.len();
+                    self.gone(count);
+                }
+                Ok(_) | Err(_) => return Poll::Ready(()),
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! The socket of a client as hyper wants it, and where hyper's tasks run: on the worker's own thread.
+//! The socket of a client, or of a server, as hyper wants it, and where hyper's tasks run: on the worker's own thread.
 
 use std::future::Future;
 use std::io;
@@ -12,7 +12,7 @@ use crate::stream::Stream;
 
 /// Runs hyper's tasks on this thread.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Local;
+pub(crate) struct Local;
 
 impl<Task: Future<Output = ()> + 'static> Executor<Task> for Local {
     fn execute(&self, task: Task) {
@@ -22,13 +22,13 @@ impl<Task: Future<Output = ()> + 'static> Executor<Task> for Local {
 
 /// Runs a task on this thread. It is large, and the runtime would copy it several times on its way in and out: in a box
 /// it stays where it is.
-pub(super) fn run(task: impl Future<Output = ()> + 'static) {
+pub(crate) fn run(task: impl Future<Output = ()> + 'static) {
     drop(tokio::task::spawn_local(Box::pin(task)));
 }
 
-/// A client's byte stream.
+/// The byte stream under a connection of HTTP/2.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     stream: Stream,
     /// What has been read and not handed on.
     buffer: Buffer,
@@ -39,7 +39,7 @@ const READ: usize = 16 * 1024 + 9;
 
 impl Wire {
     /// The stream from which `buffer` has been read already.
-    pub(super) fn new(stream: Stream, buffer: Buffer) -> Wire {
+    pub(crate) fn new(stream: Stream, buffer: Buffer) -> Wire {
         Wire { stream, buffer }
     }
 }

@@ -118,6 +118,7 @@ fn server(number: usize) -> model::Server {
         cookie: None,
         tls: None,
         labels: Vec::new(),
+        protocol: Default::default(),
         resolution: Default::default(),
         slowstart: None,
     }

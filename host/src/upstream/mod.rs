@@ -1,5 +1,6 @@
 //! Connections to servers: made, kept while idle, and found out when they are stale. Each worker has its own.
 
+mod http2;
 mod pool;
 
 use std::io;
@@ -12,6 +13,7 @@ use crate::config::model::ServerAddress;
 use crate::stream::Stream;
 use crate::tls;
 
+pub(crate) use http2::{Call, Seat, Sessions};
 pub(crate) use pool::Pool;
 
 /// Connects to a server.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::http2::Sessions;
 use crate::stream::Stream;
 
 /// Idle connections to a server.
@@ -16,6 +17,8 @@ pub(crate) struct Pool {
     idle: VecDeque<Idle>,
     /// The version of the server's address that they lead to.
     address_version: u64,
+    /// Connections that many requests share; they idle only in part.
+    sessions: Sessions,
 }
 
 #[derive(Debug)]
@@ -54,16 +57,24 @@ impl Pool {
     pub(crate) fn purge(&mut self, now: Instant, timeout: Duration) {
         let mut context = Context::from_waker(Waker::noop());
         self.idle.retain(|idle| now - idle.since < timeout && !idle.stream.has_news(&mut context));
+        self.sessions.purge(now, timeout);
+    }
+
+    /// The connections of HTTP/2.
+    pub(crate) fn sessions(&mut self, address_version: u64) -> Sessions {
+        self.forget_other_addresses(address_version);
+        self.sessions.clone()
     }
 
     /// Closes all of them.
     pub(crate) fn clear(&mut self) {
         self.idle.clear();
+        self.sessions.clear();
     }
 
     fn forget_other_addresses(&mut self, address_version: u64) {
         if self.address_version != address_version {
-            self.idle.clear();
+            self.clear();
             self.address_version = address_version;
         }
     }

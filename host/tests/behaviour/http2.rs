@@ -17,17 +17,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::kit::{Answer, Gate, Message, Next, PATIENCE, Proxy, Signal, Wire, client, origin, proxy, until};
 
 /// What came: status, headers, body, trailers.
-type Answered = (StatusCode, HeaderMap, Bytes, Option<HeaderMap>);
-type Body = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>;
+pub(super) type Answered = (StatusCode, HeaderMap, Bytes, Option<HeaderMap>);
+pub(super) type Body = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>;
 
 /// A connection, and the runtime that it lives on.
-struct Http2 {
-    runtime: tokio::runtime::Runtime,
+pub(super) struct Http2 {
+    pub(super) runtime: tokio::runtime::Runtime,
     sender: SendRequest<Body>,
     authority: String,
 }
 
-fn http2(proxy: &Proxy) -> Http2 {
+pub(super) fn http2(proxy: &Proxy) -> Http2 {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -44,12 +44,12 @@ fn http2(proxy: &Proxy) -> Http2 {
 }
 
 impl Http2 {
-    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+    pub(super) fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
         Request::builder().method(method).uri(format!("http://{}{path}", self.authority))
     }
 
     /// Sends a request; its response is to be waited for.
-    fn send(
+    pub(super) fn send(
         &mut self,
         request: Request<Body>,
     ) -> tokio::task::JoinHandle<hyper::Result<Response<hyper::body::Incoming>>> {
@@ -57,7 +57,7 @@ impl Http2 {
     }
 
     /// The status, headers, body and trailers of a response.
-    fn response(&mut self, request: Request<Body>) -> hyper::Result<Answered> {
+    pub(super) fn response(&mut self, request: Request<Body>) -> hyper::Result<Answered> {
         let sent = self.send(request);
         self.runtime.block_on(async {
             tokio::time::timeout(PATIENCE, async {
@@ -71,13 +71,13 @@ impl Http2 {
         })
     }
 
-    fn get(&mut self, path: &str) -> Answered {
+    pub(super) fn get(&mut self, path: &str) -> Answered {
         let request = self.request(Method::GET, path).body(empty()).expect("nothing fails here");
         self.response(request).expect("a response")
     }
 }
 
-fn empty() -> Body {
+pub(super) fn empty() -> Body {
     Empty::new().boxed()
 }
 
@@ -162,7 +162,7 @@ fn bodies_and_trailers_pass_both_ways() {
 }
 
 /// Frames that are there already, as a body.
-struct Pieces(VecDeque<Frame<Bytes>>);
+pub(super) struct Pieces(pub(super) VecDeque<Frame<Bytes>>);
 
 impl hyper::body::Body for Pieces {
     type Data = Bytes;
@@ -335,7 +335,7 @@ fn where_it_is_switched_off_the_preface_is_no_request() {
 }
 
 /// A frame: its type, flags and stream, then what is in it.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("nothing fails here").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }

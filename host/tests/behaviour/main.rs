@@ -22,6 +22,7 @@ mod feedback;
 mod health;
 mod http;
 mod http2;
+mod http2_servers;
 mod intake_metrics;
 mod limits;
 mod log_daemons;

@@ -133,6 +133,7 @@ fn the_default_file_is_the_twin_of_the_haproxy_cfg() {
             cookie: Some(name.into()),
             labels: vec![],
             resolution: Default::default(),
+            protocol: Default::default(),
             slowstart: None,
             tls: None,
         };

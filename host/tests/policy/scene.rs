@@ -52,6 +52,7 @@ pub(crate) fn server(name: &str, weight: u32) -> model::Server {
         check: None,
         cookie: Some(name.into()),
         labels: vec![("zone".into(), "a".into())],
+        protocol: Default::default(),
         resolution: Default::default(),
         slowstart: None,
         tls: None,

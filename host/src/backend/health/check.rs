@@ -12,8 +12,10 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::server::Server;
-use crate::config::model::{self, CheckKind, HttpCheck, ServerAddress};
+use crate::config::model::{self, CheckKind, HttpCheck, Protocol, ServerAddress};
 use crate::tls::Connector;
+
+mod http2;
 
 /// Where a check goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +69,9 @@ impl Finding {
     }
 }
 
+/// The version of a check's request to a server that is spoken to in HTTP/2.
+const HTTP2: &str = "HTTP/2";
+
 /// The longest response head that is read, in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 
@@ -98,6 +103,17 @@ impl Budget {
             },
             None => Budget { connect: inter, answer: None },
         }
+    }
+}
+
+/// How a server of a backend is checked: in the HTTP that its requests get, unless checks go elsewhere.
+pub(crate) fn kind_of(backend: &CheckKind, server: &model::Server, check: &model::Check) -> CheckKind {
+    let elsewhere = check.addr.is_some() || check.port.is_some();
+    match backend {
+        CheckKind::Http(http) if server.protocol == Protocol::Http2 && !elsewhere => {
+            CheckKind::Http(HttpCheck { version: HTTP2.into(), ..http.clone() })
+        }
+        kind => kind.clone(),
     }
 }
 
@@ -137,7 +153,7 @@ async fn shake_hands<S>(
     answer: Option<Duration>,
 ) -> Finding
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Some(tls) = tls else { return ask(stream, kind, until, answer).await };
     let until = answer.map_or(until, |answer| Instant::now() + answer);
@@ -152,7 +168,7 @@ where
 
 async fn ask<S>(stream: S, kind: &CheckKind, until: Instant, answer: Option<Duration>) -> Finding
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let CheckKind::Http(http) = kind else { return Finding::Layer4Passed };
     let until = answer.map_or(until, |answer| Instant::now() + answer);
@@ -164,8 +180,11 @@ where
 
 async fn exchange<S>(mut stream: S, http: &HttpCheck) -> Finding
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    if &*http.version == HTTP2 {
+        return http2::exchange(stream, http).await;
+    }
     if let Err(error) = stream.write_all(request(http).as_bytes()).await {
         return Finding::SocketError(words(&error));
     }

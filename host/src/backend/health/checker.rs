@@ -74,6 +74,7 @@ fn spread(inters: &[Duration]) -> impl Iterator<Item = Duration> {
 
 async fn keep_checking(backend: Arc<Backend>, index: usize, check: Check, first: Instant) {
     let server = &backend.servers[index];
+    let kind = check::kind_of(&backend.config.check, &server.config, &check);
     let budget = Budget::of(&backend.config.timeout, check.inter);
     let mut due = first;
     loop {
@@ -92,7 +93,7 @@ async fn keep_checking(backend: Arc<Backend>, index: usize, check: Check, first:
         let Some(target) = Target::of(server, &check) else { return };
         let (began, version) = (Instant::now(), server.address_version.load(Relaxed));
         let tls = server.tls().filter(|connector| connector.checks);
-        let mut checking = pin!(check::check(&target, &backend.config.check, tls.as_deref(), budget));
+        let mut checking = pin!(check::check(&target, &kind, tls.as_deref(), budget));
         let finding = loop {
             tokio::select! {
                 finding = &mut checking => break finding,

@@ -126,6 +126,16 @@ pub(super) const KEYS: &[Key] = &[
         example: "check = true\nrise = 5",
     },
     Key {
+        name: "proto",
+        scopes: BOTH,
+        kind: "\"h1\" or \"h2\"",
+        default: "`\"h1\"`",
+        haproxy: "server … proto",
+        doc: "Which HTTP it is spoken to in. With `\"h2\"` requests share connections of HTTP/2, in clear text, or by \
+              TLS with `ssl = true`; gRPC needs it.",
+        example: "proto = \"h2\"",
+    },
+    Key {
         name: "cookie",
         scopes: SERVER,
         kind: "a string of the characters that a cookie's value may have",

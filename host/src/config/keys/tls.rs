@@ -229,9 +229,9 @@ pub(super) const KEYS: &[Key] = &[
         name: "alpn",
         scopes: SERVERS,
         kind: "a protocol, as in \"http/1.1\", or an array of protocols",
-        default: "none is offered",
+        default: "`\"h2\"` with `proto = \"h2\"`, else none is offered",
         haproxy: "server … alpn",
-        doc: "The protocols that the server is offered, the most wanted first.",
+        doc: "The protocols that the server is offered. It is spoken to in the one that `proto` says.",
         example: "ssl = true\nalpn = \"http/1.1\"",
     },
     Key {

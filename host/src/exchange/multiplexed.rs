@@ -1,0 +1,79 @@
+//! A try at a server that speaks HTTP/2: a place on a connection to it, open already or opened now; and another one
+//! where the connection turns out not to take the request.
+
+use tokio::time::Instant;
+
+use super::Exchange;
+use super::attempt::{Conversation, Tried, connect_failure, no_connection};
+use crate::failure::Failure;
+use crate::upstream::{Call, Seat, Sessions};
+
+/// How many connections may hand a request back.
+const MAX_HANDED_BACK: usize = 3;
+
+impl Exchange<'_> {
+    /// Sends the request over HTTP/2, and waits for the answer's head.
+    pub(super) async fn try_http2(
+        &mut self,
+        server: u32,
+        address_version: u64,
+        began: Instant,
+    ) -> Result<Conversation, Tried> {
+        let backend = self.backend;
+        let shared = &backend.shared.servers[server as usize];
+        let sessions = backend.pools[server as usize].borrow_mut().sessions(address_version);
+        let call = Call::new(self.worker.tune, shared.tls().is_some_and(|connector| connector.requests));
+        self.upload.rewind();
+        for round in 0..=MAX_HANDED_BACK {
+            let (seat, began) = match sessions.take() {
+                Some(seat) => {
+                    backend.tallies.server(server).reuses.add(1);
+                    self.story.connected = self.story.assigned;
+                    (seat, began)
+                }
+                None => {
+                    let opened = self.open_session(server, &sessions).await;
+                    let seat = opened.map_err(|failure| {
+                        // What has been written of the body already cannot be written again.
+                        if round == 0 || self.upload.is_read() {
+                            no_connection(failure)
+                        } else {
+                            Tried::Failed(Failure::ServerClosed)
+                        }
+                    })?;
+                    let now = Instant::now();
+                    self.story.connected = Some(now);
+                    (seat, now)
+                }
+            };
+            // A connection that is shared may always turn out to have ended.
+            match self.converse(call.at(seat), began, true).await {
+                Err(Tried::Stale) if call.may_go_again() => self.story.connected = None,
+                Err(Tried::Stale) => return Err(Tried::Failed(Failure::ServerClosed)),
+                Err(Tried::Failed(Failure::ServerTimeout)) => {
+                    call.timed_out();
+                    return Err(Tried::Failed(Failure::ServerTimeout));
+                }
+                done => return done,
+            }
+        }
+        Err(Tried::Failed(Failure::ServerStale))
+    }
+
+    async fn open_session(&mut self, server: u32, sessions: &Sessions) -> Result<Seat, Failure> {
+        let backend = self.backend;
+        let tally = backend.tallies.server(server);
+        self.client.timer.set(Instant::now(), backend.shared.config.timeout.connect);
+        let shared = &backend.shared.servers[server as usize];
+        let opened =
+            self.client.timer.limit(sessions.open(shared, self.worker.tune, || tally.connects.add(1))).await;
+        if !matches!(opened, Ok(Ok(_))) {
+            tally.connection_errors.add(1);
+        }
+        match opened {
+            Ok(Ok(seat)) => Ok(seat),
+            Ok(Err(error)) => Err(connect_failure(&error)),
+            Err(_elapsed) => Err(Failure::ConnectTimeout),
+        }
+    }
+}
