@@ -390,7 +390,7 @@ impl Client {
 
 /// Whether the frontend's lists let the client in. They are asked once, and again when others came into force:
 /// `permitted` are those that were asked last, and said yes.
-fn is_permitted(
+pub(crate) fn is_permitted(
     permitted: &mut Option<Arc<Access>>,
     frontend: &FrontendSeat,
     peer: Option<SocketAddr>,

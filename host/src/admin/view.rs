@@ -319,7 +319,7 @@ fn server(server: &snapshot::Server, started_ms: u64) -> Server<'_> {
 /// A server's state in a word.
 fn state(server: &snapshot::Server) -> &'static str {
     match server {
-        _ if server.disabled => "MAINT",
+        _ if server.disabled || server.vacant => "MAINT",
         _ if !server.up && server.address.is_empty() => "UNRESOLVED",
         _ if !server.up => "DOWN",
         _ if server.weight == 0 => "DRAIN",

@@ -28,9 +28,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config::model::Http2;
-use crate::connection::{Came, Client};
+use crate::connection::{self, Came, Client};
 use crate::exchange::Exchange;
 use crate::failure::Failure;
+use crate::rules::Access;
 use crate::stream::Stream::Carried;
 use crate::timer::Timer;
 use crate::tls::TlsSession;
@@ -64,6 +65,10 @@ struct Connection {
     room: Notify,
     /// Whether any has begun.
     greeted: Cell<bool>,
+    /// The lists of networks that have let the client in.
+    permitted: RefCell<Option<Arc<Access>>>,
+    /// Whether lists that came into force since do not.
+    unwanted: Cell<bool>,
     /// Since when none is active.
     idle_since: Cell<Instant>,
     /// Wakes the connection's own task.
@@ -84,6 +89,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
         max_active: settings.max_concurrent_streams as usize,
         room: Notify::new(),
         greeted: Cell::new(false),
+        permitted: RefCell::default(),
+        unwanted: Cell::new(false),
         idle_since: Cell::new(Instant::now()),
         waker: RefCell::new(Waker::noop().clone()),
     });
@@ -147,9 +154,26 @@ fn builder(settings: &Http2, header_list: usize) -> http2::Builder<Local> {
 }
 
 impl Connection {
-    /// Whether it is to end with what it is at: the process ends, or its listener is gone.
+    /// Whether it is to end with what it is at: the process ends, its listener is gone, or a reload brought lists that
+    /// keep its client out.
     fn is_over(&self) -> bool {
-        self.worker.is_draining() || self.doorway.frontend().is_none()
+        self.worker.is_draining() || self.doorway.frontend().is_none() || self.is_unwanted()
+    }
+
+    /// Whether the lists in force keep the client out.
+    fn is_unwanted(&self) -> bool {
+        if self.unwanted.get() {
+            return true;
+        }
+        let generation = self.worker.generation();
+        let frontend = self.doorway.frontend().and_then(|index| generation.frontends.get(index));
+        let Some(frontend) = frontend else { return false };
+        if connection::is_permitted(&mut self.permitted.borrow_mut(), frontend, self.peer) {
+            return false;
+        }
+        frontend.tally.denied_connections.add(1);
+        self.unwanted.set(true);
+        true
     }
 
     /// How long the connection may go without a request.
@@ -211,6 +235,10 @@ async fn exchange(
     else {
         return;
     };
+    if connection.is_unwanted() {
+        // The stream is reset.
+        return;
+    }
     match head.and_then(|head| client.take_head(worker.tune, &head.text, &head.line)) {
         Ok(()) => {
             let came = Came { first_byte, first_byte_at, head: first_byte };

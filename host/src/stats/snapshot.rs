@@ -209,6 +209,8 @@ pub struct Server {
     pub backup: bool,
     /// Whether it is out of service by the configuration.
     pub disabled: bool,
+    /// Whether it is a slot that its source has no server for.
+    pub vacant: bool,
     /// Whether it may serve.
     pub up: bool,
     /// How its circuit breaker stands; `None`: it has none.

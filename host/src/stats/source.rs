@@ -306,6 +306,7 @@ fn server(
         weight: shared.weight(),
         backup: shared.is_backup(),
         disabled: shared.config.disabled,
+        vacant: shared.is_vacant(),
         up: shared.is_usable(),
         circuit: shared.breaker.as_deref().map(circuit),
         check,

@@ -86,6 +86,19 @@ fn url(proxy: &Proxy, path: &str) -> String {
 }
 
 #[test]
+fn a_list_that_is_new_holds_for_old_connections() {
+    let app = origin("app").start();
+    let open = proxy().server(&app);
+    let mut proxy = open.start();
+    let mut client = http2(&proxy);
+    assert_eq!(client.get("/").0, 200);
+    proxy.reload(&open.clone().frontend("deny = \"127.0.0.0/8\""));
+    let request = client.request(Method::GET, "/late").body(empty()).expect("nothing fails here");
+    assert!(client.response(request).is_err());
+    assert_eq!(app.requests().len(), 1);
+}
+
+#[test]
 fn one_connection_carries_requests_at_the_same_time_and_each_is_an_exchange() {
     let gate = Gate::default();
     let a = origin("a").held("/slow", &gate).start();

@@ -124,6 +124,23 @@ fn a_source_that_fails_shows_since_when_and_what_it_has_filled() {
 }
 
 #[test]
+fn a_slot_without_a_server_is_no_server_that_is_down() {
+    let a = origin("a").start();
+    let directory = Directory::new();
+    directory.write("servers.toml", format!("[[servers]]\naddress = \"{}\"\n", a.address()));
+    let from = "servers = { from = \"file:servers.toml\", name = \"app\", max = 2 }";
+    let proxy = watched().backend(from).start_in(directory);
+    let name = |server: &str, state: &str| {
+        format!("lb_server_status{{backend=\"app\",server=\"{server}\",state=\"{state}\"}}")
+    };
+    becomes(&proxy, &name("app1", "UP"), 1.0)
+        .expect(&[(&name("app2", "MAINT"), 1.0), (&name("app2", "DOWN"), 0.0)]);
+    let json: serde_json::Value =
+        serde_json::from_slice(&ask(&admin(&proxy), "/status.json", "").body).expect("JSON");
+    assert_eq!(json["backends"][0]["servers"][1]["state"], "MAINT");
+}
+
+#[test]
 fn one_call_of_a_policy_in_sixty_four_is_timed() {
     let a = origin("a").start();
     let proxy = watched().global("nbthread = 1").server(&a).start();

@@ -287,8 +287,8 @@ pub(in super::super) const SERVER: &[Metric<Server>] = &[
     Metric {
         name: "server_status",
         haproxy: "haproxy_server_status",
-        help: "The server's state: 1 for the one it is in",
-        read: States(&["UP", "DOWN", "MAINT"], |it| match (it.disabled, it.up) {
+        help: "The server's state: 1 for the one it is in; a slot without a server is in MAINT",
+        read: States(&["UP", "DOWN", "MAINT"], |it| match (it.disabled || it.vacant, it.up) {
             (true, _) => "MAINT",
             (false, true) => "UP",
             (false, false) => "DOWN",
