@@ -184,6 +184,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
                 .body(breaking(&shared).boxed_unsync())
                 .expect("a response")
         }
+        "/busy" => Response::builder().status(503).body(full("busy")).expect("a response"),
+        "/reset" => return Err("reset".into()),
         "/status" if shared.sick.load(SeqCst) => {
             Response::builder().status(503).body(full("sick")).expect("a response")
         }
@@ -440,6 +442,31 @@ fn what_is_refused_before_it_was_looked_at_goes_to_another_connection_with_its_b
     drop(served.join().expect("no panic"));
     let line = proxy.exchange("/echo");
     assert_eq!((line.state.as_str(), line.retries.as_str()), ("----", "0"));
+}
+
+#[test]
+fn what_fails_after_it_was_looked_at_is_tried_again_where_its_event_is_named_and_only_there() {
+    let other = Answer::new(200, "other");
+    let other = ["/busy", "/never", "/reset"]
+        .into_iter()
+        .fold(origin("other"), |origin, path| origin.route(path, other.clone()))
+        .start();
+    let cases = [
+        ("503", "/busy", 503, "----"),
+        ("\"response-timeout\"", "/never", 504, "sH--"),
+        ("\"empty-response\"", "/reset", 502, "SH--"),
+    ];
+    for (event, path, status, state) in cases {
+        for (events, status, retries, state) in [(event, 200, "+1", "----"), ("500", status, "0", state)] {
+            let origin = Origin::start(100);
+            let backend = format!("retries = 1\nredispatch = true\nretry_on = {events}");
+            let proxy = before(&origin).timeout("server", "200ms").backend(&backend).server(&other).start();
+            assert_eq!(get(proxy.address(), path).status(), status, "{event}");
+            let line = proxy.exchange(path);
+            assert_eq!((&*line.retries, &*line.state), (retries, state), "{event}: {}", line.line);
+            assert_eq!(origin.seen().len(), 1, "{event}");
+        }
+    }
 }
 
 #[test]
