@@ -299,10 +299,10 @@ impl Exchange<'_> {
         reused: bool,
     ) -> Result<Conversation, Tried> {
         let mut buffer = Buffer::none();
-        let mut broken = false;
+        let (mut broken, mut silent) = (false, true);
         loop {
             self.client.timer.set(began, self.backend.shared.config.timeout.server);
-            let head = self.await_head(&mut stream, &mut buffer, reused, &mut broken).await;
+            let head = self.await_head(&mut stream, &mut buffer, reused, &mut silent, &mut broken).await;
             if head.is_err() && !self.upload.is_done() {
                 // The server learns that what it has of the request is not all.
                 stream.reset_on_close();
@@ -323,12 +323,14 @@ impl Exchange<'_> {
         }
     }
 
-    /// Sends what is left of the request while it waits for a response's head.
+    /// Sends what is left of the request while it waits for a response's head. `silent` as long as not one byte has
+    /// come from the server, `broken` once it takes no more.
     async fn await_head(
         &mut self,
         stream: &mut Stream,
         held: &mut Buffer,
         reused: bool,
+        silent: &mut bool,
         broken: &mut bool,
     ) -> Result<(), Tried> {
         let timeout = self.backend.shared.config.timeout.server;
@@ -338,7 +340,6 @@ impl Exchange<'_> {
         let (upload, to_head) = (&mut self.upload, request.method() == b"HEAD");
         let (mut from_client, _) = client.split();
         let (mut from_server, mut to_server) = stream.split();
-        let mut silent = held.is_empty();
         poll_fn(|context| {
             if !*broken && !upload.is_done() {
                 match upload.poll(context, &mut from_client, buffer, &mut to_server) {
@@ -376,9 +377,11 @@ impl Exchange<'_> {
                         held.release();
                         break;
                     }
-                    Poll::Ready(Ok(count)) if count > 0 => silent = false,
-                    Poll::Ready(_) if reused && silent => return Poll::Ready(Err(Tried::Stale)),
-                    Poll::Ready(_) if silent => return Poll::Ready(Err(Tried::Failed(Failure::ServerEmpty))),
+                    Poll::Ready(Ok(count)) if count > 0 => *silent = false,
+                    Poll::Ready(_) if reused && *silent => return Poll::Ready(Err(Tried::Stale)),
+                    Poll::Ready(_) if *silent => {
+                        return Poll::Ready(Err(Tried::Failed(Failure::ServerEmpty)));
+                    }
                     Poll::Ready(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerClosed))),
                 }
             }

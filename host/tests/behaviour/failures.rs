@@ -1,6 +1,6 @@
 //! Servers that fail, and what becomes of their requests.
 
-use super::kit::{Answer, Next, Proxy, Refusing, client, get, origin, proxy, until};
+use super::kit::{Answer, Next, Proxy, Refusing, Wire, client, get, origin, proxy, until};
 
 #[track_caller]
 fn logged(proxy: &Proxy, path: &str, server: &str, status: i64, state: &str) {
@@ -99,6 +99,26 @@ fn a_server_that_closes_before_it_answers_makes_a_502_and_is_not_asked_twice() {
         logged(&proxy, path, "app/a", 502, "SH--");
         assert_eq!(a.requests().len(), number + 1, "{path}");
     }
+}
+
+#[test]
+fn a_server_that_closes_after_an_answer_before_the_answer_is_not_asked_twice() {
+    let hint =
+        |_: &mut _, wire: &mut Wire| wire.write("HTTP/1.1 103 Early Hints\r\n\r\n").map(|()| Next::Close);
+    let a = origin("a").script("/new", hint).script("/kept", hint).start();
+    let backend = "retries = 2\nretry_on = [\"empty-response\", \"conn-failure\"]";
+    let proxy = proxy().global("nbthread = 1").backend(backend).server(&a).start();
+    for path in ["/new", "/kept"] {
+        if path == "/kept" {
+            assert_eq!(get(proxy.address(), "/").text(), "a");
+        }
+        let mut asking = client(proxy.address());
+        asking.ask("GET", path, &[]);
+        assert_eq!(asking.head().status(), 103);
+        assert_eq!(asking.response().status(), 502);
+        logged(&proxy, path, "app/a", 502, "SH--");
+    }
+    assert_eq!((a.requests().len(), a.connections()), (3, 2));
 }
 
 #[test]
