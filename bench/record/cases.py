@@ -20,7 +20,7 @@ class Case:
     setup: Setup
     load: Load
     goal: float = OTHER
-    peers: tuple = ("lb", "haproxy", "nginx", "envoy")
+    peers: tuple = ("haproxy", "nginx", "envoy")
     idle: int = 0
     short: bool = False
 
@@ -59,13 +59,13 @@ def growth():
                 f"{balance}-{servers}", f"{servers} servers, {balance}", Setup(balance=balance, servers=servers), Load(),
                 short=(servers == 1000 and balance == "leastconn"),
             )
-    few = ("lb", "haproxy", "nginx")
+    few = ("haproxy", "nginx")
     yield Case("frontends-100", "100 frontends and backends", Setup(frontends=100), Load(), peers=few)
     yield Case("idle-5000", "5,000 idle connections beside", Setup(), Load(), peers=few, idle=5000)
 
 
 def encrypted():
-    few = ("lb", "haproxy", "nginx")
+    few = ("haproxy", "nginx")
     yield Case("tls-new", "TLS 1.3, a handshake for each request", Setup(tls=True), Load(close=True), peers=few, short=True)
     yield Case("tls-kept", "TLS 1.3, 64 connections", Setup(tls=True), Load(), peers=few)
     yield Case("tls-10k", "TLS 1.3, 10 KB answers", Setup(tls=True), Load(path=f"/b/{10 * KB}"), peers=few)

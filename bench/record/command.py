@@ -12,13 +12,14 @@ from . import machine, report
 from .cases import all_cases
 from .machine import ROOT, Unavailable, say
 from .measure import Bench
-from .peers import programs
+from .peers import LB, programs
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="bench/run", description="lb beside HAProxy, nginx and Envoy, on this machine.")
     parser.add_argument("--short", action="store_true", help="a few cases, once each: does it run, do its figures parse")
     parser.add_argument("--lb", help="the lb to measure; built where it is not given")
+    parser.add_argument("--guided", help="another lb to measure beside: the one that bench/pgo built")
     parser.add_argument("--case", default="", help="only cases whose names match this regular expression")
     parser.add_argument("--peers", default="haproxy,nginx,envoy", help="whom to measure beside lb")
     parser.add_argument("--rounds", type=int, default=5, help="samples of each case and peer")
@@ -67,6 +68,7 @@ def main():
     wanted = options.peers.split(",")
     peers = programs(
         lb,
+        options.guided and str(Path(options.guided).resolve()),
         find("haproxy", lambda: machine.package("haproxy", "haproxy"), absent) if "haproxy" in wanted else None,
         find("nginx", lambda: machine.package("nginx", "nginx"), absent) if "nginx" in wanted else None,
         find("envoy", machine.envoy, absent) if "envoy" in wanted else None,
@@ -93,7 +95,7 @@ def main():
     failed = [sample for sample in result["samples"] if sample["errors"]]
     for sample in failed:
         say(f"bench: {sample['peer']} failed {sample['errors']} requests of {sample['requests']} in {sample['case']}")
-    return 1 if any(sample["peer"] == "lb" for sample in failed) else 0
+    return 1 if any(sample["peer"] in LB for sample in failed) else 0
 
 
 def parts(bench, lb, cases, options):

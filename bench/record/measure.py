@@ -9,7 +9,7 @@ from . import load, machine
 from .cases import DEFAULT
 from .load import Held, Load
 from .machine import LOAD_CORE, Unavailable, pinned, say
-from .peers import Running, Setup
+from .peers import LB, Running, Setup
 
 MAX_SERVERS, MAX_FRONTENDS = 1000, 100
 IDLE, ACTIVE = 5000, 1000
@@ -51,7 +51,7 @@ class Bench:
             with ExitStack() as stack:
                 running = []
                 for peer in self.peers:
-                    if peer.name in case.peers and not peer.cannot(case.setup):
+                    if (peer.name in LB or peer.name in case.peers) and not peer.cannot(case.setup):
                         one = self.start(peer, case.setup, case.name)
                         stack.callback(one.stop)
                         if case.idle:

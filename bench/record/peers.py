@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from .machine import PROXY_CORE, Unavailable, certificate, cpu_us, memory_kb, pinned
 
 
+# As cargo builds it, and by bench/pgo.
+LB = ("lb", "lb-pgo")
+
+
 @dataclass(frozen=True)
 class Setup:
     """What a proxy is to do."""
@@ -289,10 +293,11 @@ def nginx_cannot(setup):
     return "has no cookie persistence of its own" if setup.cookie else None
 
 
-def programs(lb_program, haproxy_program, nginx_program, envoy_program):
+def programs(lb_program, guided_program, haproxy_program, nginx_program, envoy_program):
     """The peers, of those programs that there are."""
     found = [
-        Peer("lb", lb_program, version([lb_program, "--version"]), lb, lambda c: [lb_program, "run", str(c)]),
+        Peer(name, program, version([program, "--version"]), lb, lambda c, program=program: [program, "run", str(c)])
+        for name, program in zip(LB, (lb_program, guided_program)) if program
     ]
     if haproxy_program:
         found.append(

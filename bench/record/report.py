@@ -5,8 +5,9 @@ from statistics import median
 
 from .cases import all_cases
 from .machine import write_json
+from .peers import LB
 
-COLOURS = {"lb": "#2563eb", "haproxy": "#737373", "nginx": "#16a34a", "envoy": "#c026d3"}
+COLOURS = {"lb": "#2563eb", "lb-pgo": "#93c5fd", "haproxy": "#737373", "nginx": "#16a34a", "envoy": "#c026d3"}
 
 
 def read(directory):
@@ -72,30 +73,32 @@ def table(result):
 
 def costs(result):
     cases, rows = {case.name: case for case in all_cases()}, []
+    ours = [name for name in LB if name in result["versions"]]
     for name, samples in by_case(result).items():
         case = cases[name]
         row = [case.title]
         for peer in result["versions"]:
             row.append(spread([s["cpu_us"] for s in samples.get(peer, [])], 1))
-        ours = ratios(samples, "lb", "haproxy", "cpu_us")
-        row += [spread(ours, 2), f"{case.goal:.2f}", "" if not ours else "yes" if median(ours) <= case.goal else "no"]
-        rows.append(row)
-    head = ["case", *result["versions"], "lb : haproxy", "at most", "held"]
+        for one in ours:
+            ratio = ratios(samples, one, "haproxy", "cpu_us")
+            row += [spread(ratio, 2), "" if not ratio else "yes" if median(ratio) <= case.goal else "no"]
+        rows.append([*row, f"{case.goal:.2f}"])
+    head = ["case", *result["versions"], *(word for one in ours for word in (f"{one} : haproxy", "held")), "at most"]
     return "## CPU, µs per request\n\n" + grid(head, rows)
 
 
 def throughput(result):
     cases, rows = {case.name: case for case in all_cases()}, []
+    ours = [name for name in LB if name in result["versions"]]
     for name, samples in by_case(result).items():
         row = [cases[name].title]
         row += [spread([s["per_second"] for s in samples.get(peer, [])], 0) for peer in result["versions"]]
-        others = {p: median(s["per_second"] for s in samples[p]) for p in samples if p != "lb"}
+        others = {p: median(s["per_second"] for s in samples[p]) for p in samples if p not in LB}
         fastest = max(others, key=others.get, default=None)
-        ours = spread(ratios(samples, "lb", fastest, "per_second"), 2) if fastest else "–"
+        row += [f"{spread(ratios(samples, one, fastest, 'per_second'), 2)} {fastest or ''}" for one in ours]
         memory = max((s["most_memory_kb"] for s in samples.get("lb", [])), default=0)
-        row += [f"{ours} {fastest or ''}", f"{memory / 1024:.1f}"]
-        rows.append(row)
-    head = ["case", *result["versions"], "lb : the fastest peer", "lb's memory at most, MB"]
+        rows.append([*row, f"{memory / 1024:.1f}"])
+    head = ["case", *result["versions"], *(f"{one} : the fastest peer" for one in ours), "lb's memory at most, MB"]
     return "## Requests per second, one core\n\n" + grid(head, rows)
 
 
