@@ -175,20 +175,17 @@ fn raw(status: u16, bytes: &[u8]) -> Result<Page, Complaint> {
     if !bodiless {
         lines.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
     }
-    for (name, value, known) in head.lines().iter() {
+    for line in head.lines().iter() {
         // What becomes of the connection is seen when the page is sent.
         if !matches!(
-            known,
+            line.known,
             Known::ContentLength
                 | Known::Connection
                 | Known::KeepAlive
                 | Known::ProxyConnection
                 | Known::Upgrade
         ) {
-            lines.extend(name.iter().map(u8::to_ascii_lowercase));
-            lines.extend_from_slice(b": ");
-            lines.extend_from_slice(value);
-            lines.extend_from_slice(b"\r\n");
+            line.write(&mut lines);
         }
     }
     Ok(Page::made(head.status, head.reason(), &lines, body))

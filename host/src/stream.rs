@@ -264,9 +264,15 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes as much as goes.
+    /// Writes as much as goes. A socket is nearly always ready for it, so the runtime is asked only where one was not.
     pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let sent = match self {
+            Writer::Tcp(stream) => send(stream.as_ref(), bytes),
+            Writer::Unix(stream) => send(stream.as_ref(), bytes),
+            Writer::Carried(_) => Err(io::ErrorKind::WouldBlock.into()),
+        };
         let written = match self {
+            _ if !is_would_block(&sent) => Poll::Ready(sent),
             Writer::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Writer::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
             Writer::Carried(carrier) => carrier.poll_write(context, bytes),
@@ -293,6 +299,10 @@ impl Writer<'_> {
             Writer::Carried(carrier) => carrier.poll_shutdown(context),
         }
     }
+}
+
+fn send<'s>(socket: impl Into<socket2::SockRef<'s>>, bytes: &[u8]) -> io::Result<usize> {
+    socket.into().send_with_flags(bytes, libc::MSG_NOSIGNAL)
 }
 
 fn is_would_block(moved: &io::Result<usize>) -> bool {

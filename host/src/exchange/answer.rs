@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::request::write_line;
 use crate::failure::Connection;
+use crate::http::head::write_line;
 
 /// An answer of our own.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! Changes to the heads of a request and its response that rules ask for.
 
-use super::request::write_line;
+use crate::http::head::write_line;
 
 /// One change to a head's lines. Names are in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]

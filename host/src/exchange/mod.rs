@@ -122,7 +122,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Serves the request, counts it and logs it.
-    pub(crate) async fn run(mut self) -> Next {
+    pub(crate) async fn run(&mut self) -> Next {
         let next = match self.admit() {
             Admission::Admitted => match self.serve().await {
                 Ok(next) => next,
@@ -135,7 +135,7 @@ impl<'a> Exchange<'a> {
         self.story.uploaded = self.upload.written;
         self.story.count(self.frontend, self.backend);
         self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
-        self.client.scratch.up = self.upload.into_spare();
+        self.client.scratch.up = self.upload.take_spare();
         next
     }
 

@@ -51,7 +51,7 @@ impl Exchange<'_> {
         self.story.bytes += download.written;
         let whole = ended.is_ok() && self.upload.is_done() && !tunnel;
         let spliced = download.spliced;
-        self.client.scratch.down = download.into_spare();
+        self.client.scratch.down = download.take_spare();
         if ended.is_err() && (!self.upload.is_done() || tunnel) {
             // Whoever was still being sent to learns that what it has is not all.
             attempt.stream.reset_on_close();

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::edits::{self, Edits};
 use crate::config::model::{ForwardFor, Network};
 use crate::http::cookies;
-use crate::http::head::{Known, RequestHead, Version};
+use crate::http::head::{Field, Known, RequestHead, Version, write_line};
 use crate::http::parse::tokens;
 use crate::policy::{Key, KeyEdit};
 
@@ -37,7 +37,8 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
         _ => out.extend_from_slice(target),
     }
     out.extend_from_slice(if head.version == Version::Http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
-    for (name, value, known) in head.lines().iter() {
+    for line in head.lines().iter() {
+        let Field { name, value, known, .. } = line;
         match known {
             Known::Connection if head.upgrade => write_upgrade(value, out),
             Known::Upgrade if !head.upgrade => {}
@@ -58,7 +59,7 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
                 Some((Key::Cookie(cookie), edit, number)) => {
                     write_cookies(value, cookie.as_bytes(), edit, number, &mut before, out);
                 }
-                _ => write_line(name, value, out),
+                _ => line.write(out),
             },
             _ => match key {
                 Some((Key::Header(header), edit, _)) if name.eq_ignore_ascii_case(header.as_bytes()) => {
@@ -66,11 +67,11 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
                     match edit {
                         KeyEdit::Replace(new) if before == 0 => write_line(name, new.as_bytes(), out),
                         KeyEdit::Remove => {}
-                        _ => write_line(name, value, out),
+                        _ => line.write(out),
                     }
                     before += 1;
                 }
-                _ => write_line(name, value, out),
+                _ => line.write(out),
             },
         }
     }
@@ -89,16 +90,6 @@ pub(super) fn write_upgrade(value: &[u8], out: &mut Vec<u8>) {
     if let Some(token) = tokens(value).find(|token| token.eq_ignore_ascii_case(b"upgrade")) {
         write_line(b"connection", token, out);
     }
-}
-
-/// Writes a header line, its name in lower case.
-pub(super) fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(name);
-    out[start..].make_ascii_lowercase();
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes a Cookie line with the key's cookies changed; no line at all where nothing is left.

@@ -2,8 +2,8 @@
 //! persistence.
 
 use super::edits::{self, LineEdit};
-use super::request::{write_line, write_upgrade};
-use crate::http::head::{Framing, Known, RequestHead, ResponseHead, Version};
+use super::request::write_upgrade;
+use crate::http::head::{Field, Framing, Known, RequestHead, ResponseHead, Version, write_line};
 use crate::http::parse::tokens;
 use crate::policy::{Amendment, HeaderEdit, Key, KeyEdit};
 
@@ -32,7 +32,8 @@ pub(super) fn write(
     let no_body = head.status == 204 || head.status < 200;
     let chunked = head.framing == Framing::Chunked;
     let (mut length_written, mut edited) = (false, false);
-    for (name, value, known) in head.lines().iter() {
+    for line in head.lines().iter() {
+        let Field { name, value, known, .. } = line;
         match known {
             Known::Connection if shape.switching => write_upgrade(value, out),
             Known::Upgrade if !shape.switching => {}
@@ -40,17 +41,18 @@ pub(super) fn write(
             Known::ContentLength if no_body || chunked || length_written => {}
             Known::ContentLength => {
                 length_written = true;
-                // A list of one length over and over is that length (RFC 9110, section 8.6).
-                write_line(name, tokens(value).next().unwrap_or(value), out);
+                match memchr::memchr(b',', value) {
+                    None => line.write(out),
+                    // A list of one length over and over is that length (RFC 9110, section 8.6).
+                    Some(_) => write_line(name, tokens(value).next().unwrap_or(value), out),
+                }
             }
             Known::TransferEncoding if no_body || shape.dechunk => {}
             _ if head.nominates && known != Known::Upgrade && head.lines().nominated(name, known) => {}
             _ if edits::drops(edits, name) => {}
             _ => match amendment {
-                Some((key, amendment)) => {
-                    edited |= write_amended(name, value, known, edited, key, amendment, out)
-                }
-                None => write_line(name, value, out),
+                Some((key, amendment)) => edited |= write_amended(&line, edited, key, amendment, out),
+                None => line.write(out),
             },
         }
     }
@@ -79,12 +81,12 @@ pub(super) fn write(
 /// Writes the head of an answer that comes before the answer, such as 100 or 103, as it is.
 pub(super) fn write_interim(head: &ResponseHead, out: &mut Vec<u8>) {
     write_status(head, out);
-    for (name, value, known) in head.lines().iter() {
+    for line in head.lines().iter() {
         if !matches!(
-            known,
+            line.known,
             Known::Connection | Known::KeepAlive | Known::ContentLength | Known::TransferEncoding
         ) {
-            write_line(name, value, out);
+            line.write(out);
         }
     }
     out.extend_from_slice(b"\r\n");
@@ -111,14 +113,13 @@ fn write_status(head: &ResponseHead, out: &mut Vec<u8>) {
 
 /// Writes a line as the amendment wants it; answers whether it held the key.
 fn write_amended(
-    name: &[u8],
-    value: &[u8],
-    known: Known,
+    line: &Field<'_>,
     edited: bool,
     key: &Key,
     amendment: &Amendment,
     out: &mut Vec<u8>,
 ) -> bool {
+    let Field { name, value, known, .. } = *line;
     // A key that is cut out goes with all others of its name; put in place of it is the first.
     let is_key = !(edited && amendment.key != KeyEdit::Remove)
         && amendment.key != KeyEdit::Keep
@@ -145,7 +146,7 @@ fn write_amended(
         HeaderEdit::Append { .. } => false,
     });
     if !replaced {
-        write_line(name, value, out);
+        line.write(out);
     }
     false
 }
@@ -166,7 +167,7 @@ pub(super) fn is_cacheable(request: &RequestHead, head: &ResponseHead) -> bool {
         return false;
     }
     let mut caching = Caching::default();
-    for (_, value, known) in head.lines().iter() {
+    for Field { value, known, .. } in head.lines().iter() {
         match known {
             Known::CacheControl => caching.read(value),
             Known::Pragma => caching.pragma |= value.eq_ignore_ascii_case(b"no-cache"),

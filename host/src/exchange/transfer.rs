@@ -98,10 +98,10 @@ impl Transfer {
         &mut self.pending
     }
 
-    /// Its memory, for the next transfer.
-    pub(crate) fn into_spare(mut self) -> Vec<u8> {
+    /// Its memory, for the next transfer, once this one has come to its end.
+    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
         self.pending.clear();
-        self.pending
+        std::mem::take(&mut self.pending)
     }
 
     /// Begins again with what is pending, for another connection. Only where all of the body has been read:

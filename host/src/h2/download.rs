@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Response, StatusCode};
 use super::frames::Frames;
 use super::request::Kind;
 use crate::http::body::{Decoder, Piece};
-use crate::http::head::{Framing, Known, ResponseHead};
+use crate::http::head::{Field, Framing, Known, ResponseHead};
 use crate::http::parse;
 use crate::worker::Tune;
 
@@ -122,7 +122,7 @@ impl Download {
         let status = if self.tunnel { 200 } else { head.status };
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).map_err(invalid)?;
-        for (name, value, known) in head.lines().iter() {
+        for Field { name, value, known, .. } in head.lines().iter() {
             let skipped = matches!(
                 known,
                 Known::Connection
@@ -130,8 +130,7 @@ impl Download {
                     | Known::ProxyConnection
                     | Known::TransferEncoding
                     | Known::Upgrade
-            ) || (self.tunnel
-                && (known == Known::ContentLength || name.eq_ignore_ascii_case(ACCEPT)));
+            ) || (self.tunnel && (known == Known::ContentLength || name == ACCEPT));
             if !skipped {
                 response.headers_mut().append(
                     HeaderName::from_bytes(name).map_err(invalid)?,

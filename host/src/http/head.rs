@@ -32,7 +32,7 @@ impl Slice {
         self.start as usize
     }
 
-    fn range(self) -> Range<usize> {
+    pub(super) fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 }
@@ -44,6 +44,41 @@ pub struct Line {
     pub(super) value: Slice,
     /// Which header it is, where the data path must know.
     pub known: Known,
+    /// Whether it stands in the bytes as it is passed on: one space behind the colon, CRLF behind the value.
+    pub(super) tidy: bool,
+}
+
+/// A header line.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'a> {
+    /// Its name, in lower case.
+    pub name: &'a [u8],
+    /// Its value, without the white space around it.
+    pub value: &'a [u8],
+    /// Which header it is, where the data path must know.
+    pub known: Known,
+    /// All of it, with its line end, where it is as it is to be passed on.
+    line: Option<&'a [u8]>,
+}
+
+impl Field<'_> {
+    /// Writes it, as all lines are written.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self.line {
+            Some(line) => out.extend_from_slice(line),
+            None => write_line(self.name, self.value, out),
+        }
+    }
+}
+
+/// Writes a header line, its name in lower case.
+pub fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(name);
+    out[start..].make_ascii_lowercase();
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Headers that the data path looks at; found once, when the head is parsed.
@@ -69,29 +104,27 @@ pub enum Known {
 }
 
 impl Known {
-    /// Recognises a header's name, in any case.
+    /// Recognises a header's name, which is in lower case.
     pub fn of(name: &[u8]) -> Known {
-        let (known, text): (Known, &[u8]) = match name.len() {
-            2 => (Known::Te, b"te"),
-            4 if name[0] | 0x20 == b'h' => (Known::Host, b"host"),
-            4 => (Known::ETag, b"etag"),
-            6 if name[0] | 0x20 == b'c' => (Known::Cookie, b"cookie"),
-            6 => (Known::Pragma, b"pragma"),
-            7 if name[0] | 0x20 == b'e' => (Known::Expires, b"expires"),
-            7 => (Known::Upgrade, b"upgrade"),
-            10 if name[0] | 0x20 == b'c' => (Known::Connection, b"connection"),
-            10 if name[0] | 0x20 == b's' => (Known::SetCookie, b"set-cookie"),
-            10 => (Known::KeepAlive, b"keep-alive"),
+        match name {
+            b"te" => Known::Te,
+            b"host" => Known::Host,
+            b"etag" => Known::ETag,
+            b"cookie" => Known::Cookie,
+            b"pragma" => Known::Pragma,
+            b"expires" => Known::Expires,
+            b"upgrade" => Known::Upgrade,
+            b"connection" => Known::Connection,
             // RFC 2965 is history, but a cookie set by its header is one all the same.
-            11 => (Known::SetCookie, b"set-cookie2"),
-            13 if name[0] | 0x20 == b'l' => (Known::LastModified, b"last-modified"),
-            13 => (Known::CacheControl, b"cache-control"),
-            14 => (Known::ContentLength, b"content-length"),
-            16 => (Known::ProxyConnection, b"proxy-connection"),
-            17 => (Known::TransferEncoding, b"transfer-encoding"),
-            _ => return Known::Other,
-        };
-        if name.eq_ignore_ascii_case(text) { known } else { Known::Other }
+            b"set-cookie" | b"set-cookie2" => Known::SetCookie,
+            b"keep-alive" => Known::KeepAlive,
+            b"last-modified" => Known::LastModified,
+            b"cache-control" => Known::CacheControl,
+            b"content-length" => Known::ContentLength,
+            b"proxy-connection" => Known::ProxyConnection,
+            b"transfer-encoding" => Known::TransferEncoding,
+            _ => Known::Other,
+        }
     }
 }
 
@@ -136,9 +169,18 @@ impl Lines {
         self.bytes.get(at.range()).unwrap_or_default()
     }
 
-    /// Each line's name as it came, value without the white space around it, and kind.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], Known)> {
-        self.lines.iter().map(|line| (self.slice(line.name), self.slice(line.value), line.known))
+    /// Each line.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
+        self.lines.iter().map(|line| Field {
+            name: self.slice(line.name),
+            value: self.slice(line.value),
+            known: line.known,
+            line: if line.tidy {
+                self.bytes.get(line.name.range().start..line.value.range().end + 2)
+            } else {
+                None
+            },
+        })
     }
 
     /// The value of the first line of this name, in any case.

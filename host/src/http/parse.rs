@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::head::{Framing, Known, Line, Lines, RequestHead, ResponseHead, Slice, Version};
+use super::head::{Field, Framing, Known, Line, Lines, RequestHead, ResponseHead, Slice, Version};
 
 /// The most header lines that any configuration may allow.
 pub const MAX_LINES: usize = 256;
@@ -88,16 +88,36 @@ fn reason(error: httparse::Error) -> Malformed {
     })
 }
 
-/// Copies the head's bytes and notes where its lines stand.
+/// Copies the head's bytes, with the lines' names in lower case, and notes where the lines stand.
 fn keep_lines(whole: &[u8], headers: &[httparse::Header<'_>], lines: &mut Lines) {
-    lines.bytes.clear();
-    lines.bytes.extend_from_slice(whole);
-    lines.lines.clear();
-    lines.lines.extend(headers.iter().map(|header| Line {
-        name: Slice::of(header.name.as_bytes(), whole),
-        value: if header.value.is_empty() { Slice::default() } else { Slice::of(header.value, whole) },
-        known: Known::of(header.name.as_bytes()),
+    let Lines { bytes, lines } = lines;
+    bytes.clear();
+    bytes.extend_from_slice(whole);
+    lines.clear();
+    lines.extend(headers.iter().map(|header| {
+        let name = Slice::of(header.name.as_bytes(), whole);
+        let value = if header.value.is_empty() { Slice::default() } else { Slice::of(header.value, whole) };
+        let tidy = whole.get(name.range().end..value.start()) == Some(b": ")
+            && whole[value.range().end..].starts_with(b"\r\n");
+        let text = &mut bytes[name.range()];
+        make_lowercase(text);
+        Line { name, value, known: Known::of(text), tidy }
     }));
+}
+
+/// Puts a name into lower case, eight bytes at once: half of what the standard library's takes for words so short.
+fn make_lowercase(name: &mut [u8]) {
+    debug_assert!(name.is_ascii());
+    let (words, rest) = name.as_chunks_mut();
+    for word in words {
+        let bytes = u64::from_ne_bytes(*word);
+        // The top bit of each byte: whether it is 'A' or more, and whether it is more than 'Z'.
+        let (from_a, past_z) = (bytes + 0x3f3f_3f3f_3f3f_3f3f, bytes + 0x2525_2525_2525_2525);
+        *word = (bytes | ((from_a ^ past_z) & 0x8080_8080_8080_8080) >> 2).to_ne_bytes();
+    }
+    for byte in rest {
+        byte.make_ascii_lowercase();
+    }
 }
 
 /// Sees that each line ends with CRLF, for httparse takes a bare LF too; answers where the first line ends.
@@ -116,7 +136,7 @@ fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
     let (mut length, mut chunked, mut hosts) = (None, false, 0);
     let mut connection = Connection::default();
     let mut upgrade = false;
-    for (_, value, known) in head.lines.iter() {
+    for Field { value, known, .. } in head.lines.iter() {
         match known {
             Known::ContentLength => {
                 let earlier = length.replace(content_length(value)?);
@@ -157,7 +177,7 @@ fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
 fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malformed> {
     let (mut length, mut chunked) = (None, false);
     let mut connection = Connection::default();
-    for (_, value, known) in head.lines.iter() {
+    for Field { value, known, .. } in head.lines.iter() {
         match known {
             Known::ContentLength => {
                 let new = same_lengths(value)?;
@@ -412,6 +432,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn names_are_put_into_lower_case(name in "[!-~]{0,40}") {
+            let mut bytes = name.clone().into_bytes();
+            make_lowercase(&mut bytes);
+            prop_assert_eq!(bytes, name.to_ascii_lowercase().into_bytes());
+        }
+
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = request(&bytes, 101, &mut RequestHead::default());

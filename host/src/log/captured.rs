@@ -12,7 +12,7 @@ pub(super) fn header<'a>(lines: Option<&'a Lines>, capture: &Capture) -> Option<
 
 /// The last line of this name, in any case.
 pub(super) fn last_line<'a>(lines: &'a Lines, name: &[u8]) -> Option<&'a [u8]> {
-    lines.iter().filter(|(line, ..)| line.eq_ignore_ascii_case(name)).map(|(_, value, _)| value).last()
+    lines.iter().filter(|line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value).last()
 }
 
 /// What is kept of the cookie in the request: `name=value`.

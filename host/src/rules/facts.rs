@@ -74,8 +74,8 @@ impl<'a> Facts<'a> {
     /// The values of the request's lines of a name, as a server gets them from the client and from what is known of its
     /// certificate.
     pub(crate) fn headers<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'a [u8]> + 'f {
-        let lines = self.head.lines().iter().filter(|(line, ..)| line.eq_ignore_ascii_case(name.as_bytes()));
-        lines.map(|(_, value, _)| value).chain(self.vouched(name))
+        let lines = self.head.lines().iter().filter(|line| line.name.eq_ignore_ascii_case(name.as_bytes()));
+        lines.map(|line| line.value).chain(self.vouched(name))
     }
 
     pub(super) fn address(&self) -> Option<IpAddr> {

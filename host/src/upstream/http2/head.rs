@@ -6,7 +6,7 @@ use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::{Method, Request, StatusCode};
 
 use crate::http::body::Encoding;
-use crate::http::head::{Known, RequestHead};
+use crate::http::head::{Field, Known, RequestHead};
 use crate::http::parse::tokens;
 
 /// A response's head in HTTP/1.1, and how its body follows.
@@ -37,7 +37,7 @@ pub(super) fn request(head: &RequestHead, https: bool) -> Result<Request<()>, St
     let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
-    for (name, value, known) in head.lines().iter() {
+    for Field { name, value, known, .. } in head.lines().iter() {
         let ends_here = match known {
             Known::Connection
             | Known::KeepAlive
@@ -46,7 +46,7 @@ pub(super) fn request(head: &RequestHead, https: bool) -> Result<Request<()>, St
             | Known::Upgrade
             | Known::Host => true,
             Known::Te => !tokens(value).any(|token| token.eq_ignore_ascii_case(b"trailers")),
-            _ => name.eq_ignore_ascii_case(b"expect") || name.eq_ignore_ascii_case(b"http2-settings"),
+            _ => name == b"expect" || name == b"http2-settings",
         };
         if !ends_here {
             let name = HeaderName::from_bytes(name).map_err(|_| StatusCode::BAD_REQUEST)?;
