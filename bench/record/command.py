@@ -46,7 +46,7 @@ KINDS = (["roundrobin"], ["cookie", *(f"-o{o}" for o in ("name=SERVER", "insert=
 def policies(lb):
     """What the built-in policies cost alone, and the same choices in native Rust."""
     commands = [[lb, "policy", "bench", *kind, "--json"] for kind in KINDS]
-    commands.append([machine.build("lb-bench", "lb-bench-native")])
+    commands.append([machine.build("lb-bench-native")])
     rows = []
     for command in commands:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -62,8 +62,9 @@ def main():
     if options.short:
         options.rounds, options.seconds = 1, 1
     machine.raise_limits()
-    lb = str(Path(options.lb).resolve()) if options.lb else machine.build("lb-host", "lb")
-    machine.build("lb-bench", "lb-bench-load")
+    lb = str(Path(options.lb).resolve()) if options.lb else machine.build("lb")
+    for program in ("lb-bench-origin", "lb-bench-load"):
+        machine.build(program)
     absent = {}
     wanted = options.peers.split(",")
     peers = programs(

@@ -55,9 +55,10 @@ def envoy():
     return str(found[0])
 
 
-def build(package_name, program):
-    """The path of a program of this workspace, built for release."""
-    subprocess.run(["cargo", "build", "--quiet", "--release", "-p", package_name], cwd=ROOT, check=True)
+def build(program):
+    """The path of a program of this workspace, built for release. Not by its package's name alone: with the features
+    that one package asks for, all of wasmtime would be built once more."""
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--bin", program], cwd=ROOT, check=True)
     return str(TARGET / "release" / program)
 
 
