@@ -248,6 +248,13 @@ mod tests {
     }
 
     #[test]
+    fn a_line_goes_on_tidy_however_it_came() {
+        let text =
+            written("GET / HTTP/1.1\r\nHost: x\r\nA-B:c\r\nD:  e \r\nF:\r\nG: \r\nH: i\r\n\r\n", &PLAIN);
+        assert_eq!(text, "GET / HTTP/1.1\r\nhost: x\r\na-b: c\r\nd: e\r\nf: \r\ng: \r\nh: i\r\n\r\n");
+    }
+
+    #[test]
     fn an_upgrade_goes_on_and_one_to_clear_text_http2_does_not() {
         let text = written(
             "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: keep-alive, upgrade\r\n\r\n",

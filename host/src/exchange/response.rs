@@ -243,6 +243,13 @@ mod tests {
     }
 
     #[test]
+    fn bare_line_feeds_of_a_server_do_not_go_on() {
+        let text = "HTTP/1.1 200 OK\nContent-Length: 3\nX-A: 1\nX-B: 2\r\n\r\n";
+        let tidy = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nx-a: 1\r\nx-b: 2\r\n\r\n";
+        assert_eq!(written(text, &KEPT, None), tidy);
+    }
+
+    #[test]
     fn a_length_beside_chunks_or_without_a_body_does_not_go_on() {
         let both = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_eq!(written(both, &KEPT, None), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
