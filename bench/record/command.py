@@ -4,6 +4,7 @@ import argparse
 import datetime
 import json
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,12 +16,27 @@ from .measure import Bench
 from .peers import LB, programs
 
 
+def program(path):
+    found = shutil.which(str(Path(path).resolve()))
+    if not found:
+        raise argparse.ArgumentTypeError(f"{path} is no program")
+    return found
+
+
+def pattern(text):
+    try:
+        return re.compile(text)
+    except re.error as why:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {why}") from None
+
+
 def arguments():
     parser = argparse.ArgumentParser(prog="bench/run", description="lb beside HAProxy, nginx and Envoy, on this machine.")
     parser.add_argument("--short", action="store_true", help="a few cases, once each: does it run, do its figures parse")
-    parser.add_argument("--lb", help="the lb to measure; built where it is not given")
-    parser.add_argument("--guided", help="another lb to measure beside: the one that bench/pgo built")
-    parser.add_argument("--case", default="", help="only cases whose names match this regular expression; latency, policies and memory are names too")
+    parser.add_argument("--lb", type=program, help="the lb to measure; built where it is not given")
+    parser.add_argument("--guided", type=program, help="another lb to measure beside: the one that bench/pgo built")
+    parser.add_argument("--case", type=pattern, default="",
+                        help="only cases whose names match this regular expression; latency, policies and memory are names too")
     parser.add_argument("--peers", default="haproxy,nginx,envoy", help="whom to measure beside lb")
     parser.add_argument("--rounds", type=int, default=5, help="samples of each case and peer")
     parser.add_argument("--seconds", type=int, default=2, help="of each sample")
@@ -62,19 +78,19 @@ def main():
     if options.short:
         options.rounds, options.seconds = 1, 1
     machine.raise_limits()
-    lb = str(Path(options.lb).resolve()) if options.lb else machine.build("lb")
+    lb = options.lb or machine.build("lb")
     for program in ("lb-bench-origin", "lb-bench-load"):
         machine.build(program)
     absent = {}
     wanted = options.peers.split(",")
     peers = programs(
         lb,
-        options.guided and str(Path(options.guided).resolve()),
+        options.guided,
         find("haproxy", lambda: machine.package("haproxy", "haproxy"), absent) if "haproxy" in wanted else None,
         find("nginx", lambda: machine.package("nginx", "nginx"), absent) if "nginx" in wanted else None,
         find("envoy", machine.envoy, absent) if "envoy" in wanted else None,
     )
-    cases = [case for case in all_cases() if re.search(options.case, case.name) and (case.short or not options.short)]
+    cases = [case for case in all_cases() if options.case.search(case.name) and (case.short or not options.short)]
     with tempfile.TemporaryDirectory(prefix="lb-bench-") as directory:
         bench = Bench(peers, options, Path(directory))
         result = {
@@ -107,7 +123,7 @@ def parts(bench, lb, cases, options):
         ("policies", lambda result: policies(lb)),
         ("memory", lambda result: bench.memory()),
     ):
-        if re.search(options.case, name):
+        if options.case.search(name):
             yield name, measured
 
 
