@@ -71,9 +71,14 @@ def table(result):
     return "\n".join(parts)
 
 
+def builds(result):
+    """Which builds of lb took part."""
+    return [name for name in LB if name in result["versions"]]
+
+
 def costs(result):
     cases, rows = {case.name: case for case in all_cases()}, []
-    ours = [name for name in LB if name in result["versions"]]
+    ours = builds(result)
     for name, samples in by_case(result).items():
         case = cases[name]
         row = [case.title]
@@ -89,7 +94,7 @@ def costs(result):
 
 def throughput(result):
     cases, rows = {case.name: case for case in all_cases()}, []
-    ours = [name for name in LB if name in result["versions"]]
+    ours = builds(result)
     for name, samples in by_case(result).items():
         row = [cases[name].title]
         row += [spread([s["per_second"] for s in samples.get(peer, [])], 0) for peer in result["versions"]]
