@@ -127,6 +127,12 @@ def cpu_us(pid):
     return total / 1000
 
 
+def stolen_us():
+    """What the hypervisor has taken of all cores since they started, in microseconds: `steal` of proc_stat(5)."""
+    total = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return int(total[8]) * 1e6 / os.sysconf("SC_CLK_TCK")
+
+
 def memory_kb(pid, field="VmRSS"):
     """Memory of a process and its children: VmRSS now, VmHWM at most so far."""
     total = 0

@@ -1,7 +1,9 @@
 """Measurement: every peer of a case at work at once, one under load at a time, in turns, the order moving on by one
 each round, so that what the machine does meanwhile happens to all of them alike."""
 
+import os
 import subprocess
+import time
 from contextlib import ExitStack
 from statistics import median
 
@@ -15,6 +17,10 @@ MAX_SERVERS, MAX_FRONTENDS = 1000, 100
 IDLE, ACTIVE = 5000, 1000
 # After so many requests, memory is looked at.
 FEW, MANY = 1_000_000, 10_000_000
+# Times scatter most, so they are taken in more rounds.
+TIMES_MORE = 2
+# Seconds before each sample of times. A hypervisor that took of the cores under full load leaves them be after a rest.
+REST = 2
 
 
 class Bench:
@@ -65,10 +71,11 @@ class Bench:
 
     def sample(self, case, order, seconds):
         for one in order:
-            cpu, origin = one.cpu_us(), machine.cpu_us(self.origin.pid)
+            cpu, origin, stolen = one.cpu_us(), machine.cpu_us(self.origin.pid), machine.stolen_us()
             found = case.load.run(self.wrk, one, seconds, self.directory)
             requests = max(found["requests"], 1)
             cpu, origin = one.cpu_us() - cpu, machine.cpu_us(self.origin.pid) - origin
+            stolen = machine.stolen_us() - stolen
             one.forget_log()
             yield {
                 "case": case.name,
@@ -78,6 +85,7 @@ class Bench:
                 "per_second": round(requests / found["us"] * 1e6, 1),
                 "cpu_us": round(cpu / requests, 3),
                 "origin_cpu_us": round(origin / requests, 3),
+                "stolen_percent": round(100 * stolen / found["us"] / os.cpu_count(), 1),
                 "most_memory_kb": one.memory_kb("VmHWM"),
             }
 
@@ -94,9 +102,10 @@ class Bench:
             running = [self.start(peer, self.nearest(peer), "latency") for peer in self.peers]
             for one in running:
                 stack.callback(one.stop)
-            for turn in range(self.options.rounds):
+            for turn in range(self.options.rounds * (1 if self.options.short else TIMES_MORE)):
                 order = running[turn % len(running):] + running[:turn % len(running)]
                 for one in order:
+                    time.sleep(0 if self.options.short else REST)
                     times = load.at_rate(self.loader, one.port, rate, max(self.options.seconds * 2, 2))
                     one.forget_log()
                     found.append({"peer": one.peer.name, "round": turn, "rate": rate, **times})

@@ -1,7 +1,7 @@
 """The report of a run: a table for people, in Markdown, and a chart, from the samples and from nothing else."""
 
 import json
-from statistics import median
+from statistics import median, quantiles
 
 from .cases import all_cases
 from .machine import write_json
@@ -45,6 +45,14 @@ def spread(values, digits):
     return f"{median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
+def quartiles(values):
+    """The median, and the quartiles around it."""
+    if len(values) < 2:
+        return spread(values, 0)
+    first, middle, third = quantiles(values, method="inclusive")
+    return f"{middle:.0f} ({first:.0f}–{third:.0f})"
+
+
 def grid(head, rows):
     """A table in Markdown."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -63,6 +71,9 @@ def table(result):
         f"{result['rounds']} rounds in turns, {result['seconds']} s a sample. Medians, and in brackets the least and the "
         "most; ratios are of samples of the same round. CPU is the proxy's own.\n"
     )
+    stolen = [sample["stolen_percent"] for sample in result["samples"] if "stolen_percent" in sample]
+    if stolen:
+        parts.append(f"The hypervisor took {spread(stolen, 1)} % of the cores' time during a sample (`steal` in `/proc/stat`).\n")
     parts += [throughput(result), costs(result)]
     for part in (latency, memory, policies):
         text = part(result)
@@ -111,16 +122,29 @@ def latency(result):
     found = result.get("latency")
     if not found:
         return ""
-    rows = []
+    rows, head = [], ["peer", "p50", "p99", "p99.9"]
+    said = (
+        f"## Times at {found[0]['rate']} requests a second, µs\n\nOpen loop at half of what HAProxy can do, in the default "
+        "configuration (nginx: without cookies); a request's time runs from when it was due."
+    )
+    windowed = "windows" in found[0]
+    if windowed:
+        head += ["p50 while calm", "p99 while calm", "calm"]
+        said += (
+            " Calm are the tenths of a second in which, as in the one before, the hypervisor took nothing of the cores: the "
+            "median of their percentiles, and in brackets the quartiles."
+        )
     for peer in result["versions"]:
         samples = [sample for sample in found if sample["peer"] == peer]
-        if samples:
-            rows.append([peer, *(spread([s[field] for s in samples], 0) for field in ("p50", "p99", "p999"))])
-    return (
-        f"## Times at {found[0]['rate']} requests a second, µs\n\nOpen loop at half of what HAProxy can do, in the default "
-        "configuration (nginx: without cookies); a request's time runs from when it was due.\n\n"
-        + grid(["peer", "p50", "p99", "p99.9"], rows)
-    )
+        if not samples:
+            continue
+        row = [peer, *(spread([s[field] for s in samples], 0) for field in ("p50", "p99", "p999"))]
+        if windowed:
+            calm = [window for sample in samples for window in sample["calm"]]
+            row += [quartiles([window[index] for window in calm]) for index in (0, 1)]
+            row.append(f"{len(calm)} of {sum(sample['windows'] for sample in samples)}")
+        rows.append(row)
+    return said + "\n\n" + grid(head, rows)
 
 
 def memory(result):

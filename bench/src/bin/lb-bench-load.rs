@@ -3,7 +3,10 @@
 //!
 //! - `lb-bench-load rate ADDRESS PER_SECOND SECONDS CONNECTIONS` sends at random times (a Poisson process with a fixed
 //!   seed) and prints one JSON object: `requests`, `late` (those that found no free connection), and `p50`, `p90`,
-//!   `p99`, `p999`, `max` in microseconds. The first second is left out.
+//!   `p99`, `p999`, `max` in microseconds. The first second is left out. `windows` is the number of tenths of a second
+//!   in which answers came, and `calm` has the 50th and 99th percentile of each one of those in which, as in the one
+//!   before, the hypervisor took nothing of the cores: what the proxy does is to be seen there, and what befell the
+//!   machine in the others.
 //! - `lb-bench-load idle ADDRESS COUNT` opens connections, sends one request on each, prints `ready` once all are
 //!   answered, and holds them until its standard input ends.
 //! - `lb-bench-load hold ADDRESS COUNT` does so with requests that are never answered, and does not wait.
@@ -14,6 +17,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -25,6 +29,7 @@ use mio::{Events, Interest, Poll, Token};
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: bench\r\nuser-agent: lb-bench\r\naccept: */*\r\n\r\n";
 const HELD: &[u8] = b"GET /hold HTTP/1.1\r\nhost: bench\r\n\r\n";
 const WARM_UP: Duration = Duration::from_secs(1);
+const WINDOW: Duration = Duration::from_millis(100);
 const TIMER: Token = Token(usize::MAX);
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -79,6 +84,7 @@ struct Load {
     gap: Duration,
     seed: u64,
     micros: Vec<u32>,
+    windows: Windows,
     late: u64,
 }
 
@@ -104,6 +110,7 @@ impl Load {
             gap: Duration::from_secs_f64(1.0 / rate),
             seed: SEED,
             micros: Vec::new(),
+            windows: Windows::new()?,
             late: 0,
         })
     }
@@ -115,7 +122,11 @@ impl Load {
         let mut events = Events::with_capacity(1024);
         let mut input = vec![0; 64 << 10];
         while next < end || !self.waiting.is_empty() || self.free.len() < self.connections.len() {
-            ensure!(Instant::now() < end + Duration::from_secs(20), "answers are still missing after 20 s");
+            let now = Instant::now();
+            ensure!(now < end + Duration::from_secs(20), "answers are still missing after 20 s");
+            if now >= from {
+                self.windows.go_on(now)?;
+            }
             while next < end && next <= Instant::now() {
                 self.send(next, from)?;
                 next += self.random_gap();
@@ -170,7 +181,9 @@ impl Load {
         ensure!(connection.held.starts_with(b"HTTP/1.1 200"), "a request failed");
         connection.held.clear();
         if let Some(due) = connection.due.take().filter(|due| *due >= from) {
-            self.micros.push(u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX));
+            let micros = u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX);
+            self.micros.push(micros);
+            self.windows.micros.push(micros);
         }
         match self.waiting.pop_front() {
             Some(due) => self.request(index, due)?,
@@ -192,20 +205,80 @@ impl Load {
 
     fn print(&mut self) {
         self.micros.sort_unstable();
-        let at = |share: f64| {
-            let last = self.micros.len().saturating_sub(1);
-            self.micros.get(((last as f64) * share) as usize).copied().unwrap_or(0)
-        };
+        let at = |share| percentile(&self.micros, share);
+        let calm: Vec<String> =
+            self.windows.calm.iter().map(|(p50, p99)| format!("[{p50}, {p99}]")).collect();
         println!(
-            r#"{{"requests": {}, "late": {}, "p50": {}, "p90": {}, "p99": {}, "p999": {}, "max": {}}}"#,
+            r#"{{"requests": {}, "late": {}, "p50": {}, "p90": {}, "p99": {}, "p999": {}, "max": {}, "windows": {}, "calm": [{}]}}"#,
             self.micros.len(),
             self.late,
             at(0.5),
             at(0.9),
             at(0.99),
             at(0.999),
-            at(1.0)
+            at(1.0),
+            self.windows.count,
+            calm.join(", ")
         );
+    }
+}
+
+/// Of times that are in order; 0 where there are none.
+fn percentile(micros: &[u32], share: f64) -> u32 {
+    let last = micros.len().saturating_sub(1);
+    micros.get(((last as f64) * share) as usize).copied().unwrap_or(0)
+}
+
+/// Times by when their answers came.
+struct Windows {
+    stat: std::fs::File,
+    /// When the window began that answers come in now, and what had been taken of the cores by then.
+    began: Option<(Instant, u64)>,
+    /// Whether the window before it was calm itself, for what befell that one shows in the times of this.
+    calm_before: bool,
+    micros: Vec<u32>,
+    count: u64,
+    /// The 50th and 99th percentile of each calm window.
+    calm: Vec<(u32, u32)>,
+}
+
+impl Windows {
+    fn new() -> anyhow::Result<Windows> {
+        let stat = std::fs::File::open("/proc/stat").context("cannot read /proc/stat")?;
+        Ok(Windows { stat, began: None, calm_before: false, micros: Vec::new(), count: 0, calm: Vec::new() })
+    }
+
+    /// Ends the window under way if it is over.
+    fn go_on(&mut self, now: Instant) -> anyhow::Result<()> {
+        if self.began.is_some_and(|(began, _)| now < began + WINDOW) {
+            return Ok(());
+        }
+        let stolen = self.stolen()?;
+        if let Some((_, before)) = self.began.replace((now, stolen)) {
+            let calm = stolen == before;
+            if !self.micros.is_empty() {
+                self.micros.sort_unstable();
+                self.count += 1;
+                if calm && self.calm_before {
+                    self.calm.push((percentile(&self.micros, 0.5), percentile(&self.micros, 0.99)));
+                }
+                self.micros.clear();
+            }
+            self.calm_before = calm;
+        }
+        Ok(())
+    }
+
+    /// What the hypervisor has taken of all cores, in hundredths of a second: `steal` of proc_stat(5).
+    fn stolen(&self) -> anyhow::Result<u64> {
+        let mut text = [0; 256];
+        let length = self.stat.read_at(&mut text, 0)?;
+        let line = String::from_utf8_lossy(&text[..length]);
+        let steal = line.lines().next().and_then(|total| total.split_ascii_whitespace().nth(8));
+        steal
+            .context("/proc/stat does not say what is stolen")?
+            .parse()
+            .context("/proc/stat is not a table of numbers")
     }
 }
 
