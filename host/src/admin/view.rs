@@ -98,6 +98,8 @@ struct Backend<'a> {
     weight: u32,
     sessions: Gauge,
     queue: Gauge,
+    circuit: Option<&'static str>,
+    circuit_refused: u64,
     #[serde(flatten)]
     traffic: Traffic,
     servers: Vec<Server<'a>>,
@@ -115,6 +117,7 @@ struct Server<'a> {
     check: Option<Check<'a>>,
     sessions: Gauge,
     queue: Gauge,
+    circuit: Option<&'static str>,
     #[serde(flatten)]
     traffic: Traffic,
     downs: u64,
@@ -287,6 +290,8 @@ fn backend<'a>(
             limit: None,
             total: None,
         },
+        circuit: backend.circuit,
+        circuit_refused: backend.circuit_refused,
         traffic: traffic(&backend.traffic),
         servers: backend.servers.iter().map(|one| server(one, started_ms)).collect(),
     }
@@ -309,6 +314,7 @@ fn server(server: &snapshot::Server, started_ms: u64) -> Server<'_> {
             total: None,
         },
         queue: Gauge { current: server.queue.into(), max: Some(server.queue_max), limit: None, total: None },
+        circuit: server.circuit,
         traffic: traffic(&server.traffic),
         downs: server.downs,
         down_ms: (server.downtime_seconds * 1000.0) as u64,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::kit::{Message, Proxy, client, get, origin, proxy, until};
+use super::kit::{Answer, Message, Proxy, client, get, origin, proxy, until};
 
 const ADMIN: &str = "admin = { bind = \"127.0.0.1:0\" }";
 
@@ -52,6 +52,24 @@ fn the_page_is_one_document_that_may_ask_nobody_but_its_listener() {
     let proxy_admin = admin(&proxy);
     is_guarded(&ask(&proxy_admin, "GET", "/status.json"));
     assert!(ask(&proxy_admin, "HEAD", "/").body.is_empty());
+}
+
+#[test]
+fn the_json_says_how_circuit_breakers_stand() {
+    let a = origin("a").route("/bad", Answer::new(500, "broken")).start();
+    let breaker = "circuit_breaker = { error_percent = 50, min_requests = 2, open_for = \"1d\" }";
+    let proxy = proxy().global(ADMIN).backend(breaker).server(&a).start();
+    let admin = admin(&proxy);
+    assert_eq!(status(&admin)["backends"][0]["circuit"], "closed");
+    assert!(status(&admin)["backends"][0]["servers"][0]["circuit"].is_null());
+    (0..2).for_each(|_| assert_eq!(get(proxy.address(), "/bad").status(), 500));
+    proxy.log.wait("backend app: circuit breaker open");
+    assert_eq!(get(proxy.address(), "/").status(), 503);
+    until("the breaker is seen to be open", || {
+        let status = status(&admin);
+        let backend = &status["backends"][0];
+        (backend["circuit"] == "open" && backend["circuit_refused"] == 1).then_some(())
+    });
 }
 
 #[test]

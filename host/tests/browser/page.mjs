@@ -256,8 +256,29 @@ async function withAThousand() {
   await own.kill();
 }
 
+async function withABreaker() {
+  const own = await origin();
+  const world = await lb(configuration([["web-a", own.address]], { app: 'circuit_breaker = { error_percent = 1, open_for = "1d" }' }));
+  const load = traffic(world.addresses);
+  const { page, wrong, close } = await open(world);
+  await promise("a backend that refuses its requests is said to, though its servers are in order", async () => {
+    await page.locator("#verdict", { hasText: "1 backend with an open circuit" }).waitFor({ timeout: 20_000 });
+    await page.locator("#problems li", { hasText: /app refuses requests: .* refused in all/ }).waitFor();
+    await page.locator("#only").check();
+    const title = page.locator("#backends .backend").first().locator(".title");
+    assert.match(await title.innerText(), /^app[^]*circuit open/);
+    await axe(page);
+  });
+  await promise("nothing wrong on the console with an open circuit", () => assert.deepEqual(wrong, []));
+  await close();
+  await load.stop();
+  await world.stop();
+  await own.kill();
+}
+
 try {
   await withTwo();
+  await withABreaker();
   await withAThousand();
 } finally {
   await browser.close();

@@ -43,8 +43,8 @@ export async function origin(port = 0) {
   };
 }
 
-/** A configuration with `servers` of `[name, address]`, and a second frontend with a backend of its own. */
-export function configuration(servers, { inter = "200ms" } = {}) {
+/** A configuration with `servers` of `[name, address]` and more lines for their backend, and a second frontend with a backend of its own. */
+export function configuration(servers, { inter = "200ms", app = "" } = {}) {
   const list = servers.map(([name, address]) => `[[backends.app.servers]]\nname = "${name}"\naddress = "${address}"\ncookie = "${name}"`);
   return `[global]
 nbthread = 2
@@ -68,6 +68,7 @@ balance = "roundrobin"
 httpchk = "GET /status"
 cookie = { name = "SERVER", insert = true, indirect = true, nocache = true }
 default_server = { check = true, inter = "${inter}", fall = 1, rise = 5 }
+${app}
 ${list.join("\n")}
 
 [backends.reports]

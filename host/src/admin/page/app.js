@@ -100,6 +100,8 @@ function problemsOf({ status, backends, policies }) {
   const add = (kind, name, what, where, filter = "") => found.push({ kind, name, what, where, filter });
   for (const { backend } of backends) {
     if (backend.state === "DOWN") add("down", backend.name, "has no server that can serve", backend.name);
+    else if (backend.circuit === "open") add("down", backend.name, `refuses requests: its circuit breaker is open (${count(backend.circuit_refused)} refused in all)`, backend.name);
+    else if (backend.circuit === "half-open") add("rising", backend.name, "lets a few requests through: its circuit breaker is half-open", backend.name);
   }
   for (const { backend } of backends) {
     for (const server of backend.servers) {
@@ -175,6 +177,8 @@ function verdict(view, found) {
   if (down > 0) parts.push(`${many(down, "server")} of ${count(servers.length)} DOWN`);
   const dead = view.backends.filter(({ backend }) => backend.state === "DOWN").length;
   if (dead > 0) parts.push(`${many(dead, "backend")} without a server`);
+  const refusing = view.backends.filter(({ backend }) => backend.state !== "DOWN" && backend.circuit === "open").length;
+  if (refusing > 0) parts.push(`${many(refusing, "backend")} with an open circuit`);
   const benched = view.policies.filter(({ policy }) => policy.benched).length;
   if (benched > 0) parts.push(`${many(benched, "policy", "policies")} benched`);
   if (parts.length === 0 && found.length > 0) parts.push(found.length === 1 ? "One thing to look after" : "Some things to look after");
@@ -182,7 +186,7 @@ function verdict(view, found) {
   const node = byId("verdict");
   const look = parts.length > 0 ? { kind: "bad", shape: "alarm" } : { kind: "", shape: "up" };
   showState(node, look, words);
-  document.title = down + dead + benched > 0 ? `(${down + dead + benched}) lb` : "lb";
+  document.title = down + dead + refusing + benched > 0 ? `(${down + dead + refusing + benched}) lb` : "lb";
 }
 
 const isProblem = ({ server, rates }) => ["down", "warn"].includes(looks(server).kind) || server.queue.current > 0 || rates.now.failed > 0;

@@ -125,6 +125,7 @@ function serverDetails(cell, { server }) {
     ["Last check", check?.result ? `${check.result}, in ${time(check.took_ms)}` : check ? "none yet" : "it is not checked"],
     ["Checks", check ? `${count(check.total)}, ${count(check.failed)} failed` : NONE],
     ["Went DOWN", `${many(server.downs, "time")}, ${lasting(server.down_ms)} in all`],
+    ["Circuit breaker", server.circuit ?? "it has none"],
     ["Clients broke off", count(server.aborts.client)],
     ["Server broke off", count(server.aborts.server)],
     ["Connections", `${count(server.connects)} opened, ${count(server.reuses)} requests over open ones`],

@@ -36,7 +36,7 @@ function showBackends(view) {
     let shown = whole ? servers : servers.filter(({ server }) => matches([`${backend.name}/${server.name}`, server.address, server.state]));
     if (state.only) shown = shown.filter(isProblem);
     const narrowed = state.only || state.filter.length > 0;
-    box.node.hidden = narrowed && shown.length === 0 && !(backend.state === "DOWN" && state.only && matches([backend.name]));
+    box.node.hidden = narrowed && shown.length === 0 && !(backendLooks(backend).kind !== "up" && state.only && matches([backend.name]));
     if (box.node.hidden) continue;
     boxes += 1;
     shownServers += shown.length;
@@ -61,8 +61,7 @@ function showBackends(view) {
 
 function showBackend(box, backend, rates, now) {
   const up = backend.servers.filter((server) => server.usable).length;
-  const look = backend.state === "DOWN" ? { kind: "down", shape: "down", words: "DOWN" } : { kind: "up", shape: "up", words: "UP" };
-  showState(box.pairs.State.value, look);
+  showState(box.pairs.State.value, backendLooks(backend));
   const set = (label, value, kind = "") => {
     text(box.pairs[label].value, value);
     attribute(box.pairs[label].value, "class", kind);

@@ -23,6 +23,14 @@ function looks(server) {
   }
 }
 
+/** How a backend's state looks. One whose circuit breaker is open refuses its requests, whatever its servers do. */
+function backendLooks({ state, circuit }) {
+  if (state === "DOWN") return { kind: "down", shape: "down", words: "DOWN" };
+  if (circuit === "open") return { kind: "down", shape: "down", words: "circuit open" };
+  if (circuit === "half-open") return { kind: "warn", shape: "rising", words: "circuit half-open" };
+  return { kind: "up", shape: "up", words: "UP" };
+}
+
 /** A label with its shape, as the cells of states have it. */
 function showState(node, look, label = look.words) {
   const key = `${look.shape} ${look.kind} ${label}`;
