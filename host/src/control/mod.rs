@@ -12,7 +12,7 @@ mod tally;
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -137,12 +137,14 @@ impl Control {
         for index in 0..config.global.nbthread {
             let (commands, inbox) = unbounded_channel();
             let (process, tune, log) = (process.clone(), Tune::new(&config.global.tune), logs.worker());
-            let runtime = worker::runtime().context("cannot start a worker")?;
-            runtimes.push(runtime.handle().clone());
+            let (begun, beginning) = mpsc::channel();
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
-                .spawn(move || worker::run(process, tune, log, runtime, inbox))
+                .spawn(move || worker::run(process, tune, log, &begun, inbox))
                 .context("cannot start a worker")?;
+            runtimes.push(
+                beginning.recv().expect("a worker says how it began").context("cannot start a worker")?,
+            );
             workers.push(Hand { commands, thread });
         }
         Ok(Control {

@@ -9,16 +9,15 @@ mod door;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, mpsc};
 use std::task::Waker;
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, LocalRuntime};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use crate::backend::Backend;
@@ -229,22 +228,21 @@ impl Worker {
     }
 }
 
-/// A worker's runtime, which whoever makes the worker's thread may want to look at.
-///
-/// # Errors
-/// Those of the system.
-pub(crate) fn runtime() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
-}
-
-/// Runs a worker on this thread until it is told to end.
+/// Runs a worker on this thread until it is told to end. Says first how its runtime can be looked at, or why there is
+/// none.
 pub(crate) fn run(
     process: Arc<Process>,
     tune: Tune,
     log: WorkerLog,
-    runtime: Runtime,
+    begun: &mpsc::Sender<std::io::Result<Handle>>,
     commands: UnboundedReceiver<Command>,
 ) {
+    // Not a `LocalSet`, which would be a second queue of tasks within that of its runtime.
+    let runtime = match LocalRuntime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(begun.send(Err(error))),
+    };
+    drop(begun.send(Ok(runtime.handle().clone())));
     let worker = Rc::new(Worker {
         process,
         tune,
@@ -255,7 +253,7 @@ pub(crate) fn run(
         tasks: RefCell::default(),
         idle: Notify::new(),
     });
-    LocalSet::new().block_on(&runtime, command_loop(worker, commands));
+    runtime.block_on(command_loop(worker, commands));
 }
 
 async fn command_loop(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
