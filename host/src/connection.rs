@@ -17,7 +17,6 @@ use crate::config::model::Http2;
 use crate::exchange::{Exchange, Next, secure};
 use crate::failure::{self, Failure};
 use crate::h2;
-use crate::http::head;
 use crate::http::parse;
 use crate::log::record::{Record, Tls};
 use crate::rules::Access;
@@ -146,7 +145,7 @@ pub(crate) async fn serve(
 impl Client {
     /// A client of whom nothing has been read.
     pub(crate) fn new(stream: Stream, peer: Option<SocketAddr>, tls: Option<Arc<TlsSession>>) -> Client {
-        let (buffer, timer, scratch) = (Buffer::none(), Timer::default(), Scratch::none());
+        let (buffer, timer, scratch) = (Buffer::none(), Timer::default(), Scratch::default());
         Client { stream, peer, tls, buffer, timer, scratch }
     }
 
@@ -155,8 +154,7 @@ impl Client {
     /// # Errors
     /// Where it is not acceptable.
     pub(crate) fn take_head(&mut self, tune: Tune, text: &[u8], line: &[u8]) -> Result<(), Failure> {
-        self.scratch.ensure();
-        let head = head::exclusive(&mut self.scratch.request);
+        let head = Arc::make_mut(&mut self.scratch.request);
         head.client_port = self.peer.map_or(0, |peer| peer.port());
         match parse::request(text, tune.maxhdr, head) {
             Ok(Some(length)) if length == text.len() && length <= tune.max_head() => {
@@ -239,16 +237,10 @@ impl Client {
                 // The first request may be on its way: it is not refused for having come late.
                 self.timer.set(Instant::now(), Some(LAST_CALL));
             }
-            loop {
-                if !self.stream.has_news(context) {
-                    return self.timer.poll_elapsed(context).map(|_| Some(Err(Failure::RequestTimeout)));
-                }
-                self.buffer.ensure(worker.tune.bufsize);
-                match self.stream.split().0.poll_read(context, &mut self.buffer) {
-                    Poll::Ready(Ok(count)) => return Poll::Ready(Some(Ok(count))),
-                    Poll::Ready(Err(_)) => return Poll::Ready(Some(Ok(0))),
-                    Poll::Pending => self.buffer.release(),
-                }
+            let mut reader = self.stream.split().0;
+            match reader.poll_fill(context, &mut self.buffer, worker.tune.bufsize) {
+                Poll::Ready(read) => Poll::Ready(Some(Ok(read.unwrap_or(0)))),
+                Poll::Pending => self.timer.poll_elapsed(context).map(|_| Some(Err(Failure::RequestTimeout))),
             }
         })
         .await
@@ -257,8 +249,7 @@ impl Client {
     /// Reads on until the head is whole, or turns out to be the preface of HTTP/2, where that may be.
     async fn whole_head(&mut self, worker: &Worker, http2: bool) -> Result<Read, Failure> {
         let tune = worker.tune;
-        self.scratch.ensure();
-        let head = head::exclusive(&mut self.scratch.request);
+        let head = Arc::make_mut(&mut self.scratch.request);
         head.client_port = self.peer.map_or(0, |peer| peer.port());
         let (buffer, timer) = (&mut self.buffer, &mut self.timer);
         let (mut reader, _) = self.stream.split();
@@ -368,8 +359,7 @@ impl Client {
     /// is reset, and takes the answer with it.
     async fn linger(mut self) {
         let ended = poll_fn(|context| self.stream.split().1.poll_shutdown(context)).await;
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        if ended.is_err() || (self.buffer.is_empty() && !self.stream.has_news(&mut context)) {
+        if ended.is_err() || (self.buffer.is_empty() && !self.stream.has_news()) {
             return;
         }
         self.timer.set(Instant::now(), Some(LINGER));

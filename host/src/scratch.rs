@@ -4,7 +4,8 @@
 //! request, whoever sends it, finds memory that has grown to what requests need and is still in the cache.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, LazyLock};
 
 use crate::http::head::{RequestHead, ResponseHead};
 
@@ -14,8 +15,8 @@ const MAX_SPARE: usize = 256;
 const LARGE: usize = 8 * 1024;
 
 /// Memory for one exchange at a time.
-#[derive(Debug)]
-pub(crate) struct Scratch {
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
     /// The request's head.
     pub(crate) request: Arc<RequestHead>,
     /// The head of its response.
@@ -26,55 +27,57 @@ pub(crate) struct Scratch {
     pub(crate) down: Vec<u8>,
 }
 
-/// What a connection has that has none.
-struct Nothing(Arc<RequestHead>, Arc<ResponseHead>);
+/// What a connection has of it: nothing, which reads as empty heads, until something is written to it.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch(Option<Box<Memory>>);
+
+static NOTHING: LazyLock<Memory> = LazyLock::new(Memory::default);
 
 thread_local! {
     static SPARE: RefCell<Vec<Scratch>> = const { RefCell::new(Vec::new()) };
-    static NOTHING: Nothing = Nothing(Arc::default(), Arc::default());
+}
+
+impl Memory {
+    fn with_room() -> Box<Memory> {
+        let (up, down) = (Vec::with_capacity(1024), Vec::with_capacity(1024));
+        Box::new(Memory { up, down, ..Memory::default() })
+    }
+
+    fn is_large(&self) -> bool {
+        let heads = self.request.lines().capacity() + self.response.lines().capacity();
+        heads + self.up.capacity() + self.down.capacity() > LARGE
+    }
 }
 
 impl Scratch {
-    /// No memory: empty heads, which all connections share that wait for a request.
-    pub(crate) fn none() -> Scratch {
-        NOTHING.with(|Nothing(request, response)| Scratch {
-            request: request.clone(),
-            response: response.clone(),
-            up: Vec::new(),
-            down: Vec::new(),
-        })
-    }
-
-    /// Sees that there is memory, from the worker's store where it can.
-    pub(crate) fn ensure(&mut self) {
-        if self.up.capacity() == 0 {
-            *self = SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(Scratch::new);
-        }
-    }
-
-    fn new() -> Scratch {
-        Scratch {
-            request: Arc::default(),
-            response: Arc::default(),
-            up: Vec::with_capacity(1024),
-            down: Vec::with_capacity(1024),
-        }
-    }
-
     /// Gives the memory back to the worker.
     pub(crate) fn release(&mut self) {
-        if self.up.capacity() == 0 {
-            return;
-        }
-        let memory = std::mem::replace(self, Scratch::none());
-        let heads = memory.request.lines().capacity() + memory.response.lines().capacity();
-        if heads + memory.up.capacity() + memory.down.capacity() <= LARGE {
+        let own = std::mem::take(self);
+        if own.0.as_ref().is_some_and(|memory| !memory.is_large()) {
             SPARE.with_borrow_mut(|spare| {
                 if spare.len() < MAX_SPARE {
-                    spare.push(memory);
+                    spare.push(own);
                 }
             });
         }
+    }
+}
+
+impl Deref for Scratch {
+    type Target = Memory;
+
+    fn deref(&self) -> &Memory {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+/// Takes memory from the worker's store where there is none yet.
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut Memory {
+        self.0.get_or_insert_with(|| {
+            let spare = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+            spare.0.unwrap_or_else(Memory::with_room)
+        })
     }
 }
 
@@ -84,18 +87,17 @@ mod tests {
 
     #[test]
     fn memory_goes_round_and_what_grew_large_is_let_go() {
-        let mut first = Scratch::none();
-        first.ensure();
+        let mut first = Scratch::default();
+        assert_eq!(first.up.capacity(), 0);
+        first.up.push(b'x');
         let address = first.up.as_ptr();
         first.release();
         assert_eq!(first.up.capacity(), 0);
-        let mut second = Scratch::none();
-        second.ensure();
-        assert_eq!(second.up.as_ptr(), address);
+        let mut second = Scratch::default();
+        assert_eq!(second.deref_mut().up.as_ptr(), address);
         second.up.reserve(LARGE);
         let large = second.up.as_ptr();
         second.release();
-        second.ensure();
-        assert_ne!(second.up.as_ptr(), large);
+        assert_ne!(second.deref_mut().up.as_ptr(), large);
     }
 }

@@ -7,9 +7,10 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use rustix::net::{self, RecvFlags, SendFlags};
+use tokio::io::{AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use crate::buffer::Buffer;
@@ -123,12 +124,14 @@ impl Stream {
     }
 
     /// Whether the runtime has seen something arrive, or the end, that has not been read. Costs no system
-    /// call, so it may be late to know.
-    pub(crate) fn has_news(&self, context: &mut Context<'_>) -> bool {
+    /// call, so it may be late to know. Nobody is woken for it.
+    pub(crate) fn has_news(&self) -> bool {
         match self {
-            Stream::Tcp(stream) => stream.poll_read_ready(context).is_ready(),
-            Stream::Unix(stream) => stream.poll_read_ready(context).is_ready(),
-            Stream::Carried(carrier) => carrier.poll_read_ready(context).is_ready(),
+            Stream::Tcp(stream) => stream.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            Stream::Unix(stream) => stream.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            Stream::Carried(carrier) => {
+                carrier.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+            }
         }
     }
 
@@ -177,12 +180,13 @@ impl Reader<'_> {
         !matches!(self, Reader::Carried(_))
     }
 
-    /// Whether there is something to read, as far as the runtime knows; else wakes the task when there is.
-    pub(crate) fn is_ready(&self, context: &mut Context<'_>) -> bool {
+    /// Ready when there is something to read, or the end, as far as the runtime knows; else the task is woken when
+    /// there is.
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Reader::Tcp(half) => half.as_ref().poll_read_ready(context).is_ready(),
-            Reader::Unix(half) => half.as_ref().poll_read_ready(context).is_ready(),
-            Reader::Carried(carrier) => carrier.poll_read_ready(context).is_ready(),
+            Reader::Tcp(half) => half.as_ref().poll_read_ready(context),
+            Reader::Unix(half) => half.as_ref().poll_read_ready(context),
+            Reader::Carried(carrier) => carrier.poll_read_ready(context).map(Ok),
         }
     }
 
@@ -192,16 +196,61 @@ impl Reader<'_> {
         context: &mut Context<'_>,
         buffer: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
-        let mut space = ReadBuf::new(buffer.space());
-        let read = match self {
-            Reader::Tcp(stream) => Pin::new(stream).poll_read(context, &mut space),
-            Reader::Unix(stream) => Pin::new(stream).poll_read(context, &mut space),
-            Reader::Carried(carrier) => carrier.poll_read(context, &mut space),
+        loop {
+            if self.is_socket() {
+                ready!(self.poll_read_ready(context))?;
+            }
+            let read = self.read(context, buffer);
+            if !is_in_vain(&read) {
+                return read;
+            }
+        }
+    }
+
+    /// Reads what there is into the buffer, which gets its memory, `size` bytes in all, once something has come:
+    /// who waits with nothing in it holds none.
+    pub(crate) fn poll_fill(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut Buffer,
+        size: usize,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_read_ready(context))?;
+            buffer.ensure(size);
+            let read = self.read(context, buffer);
+            if read.is_pending() || is_in_vain(&read) {
+                buffer.release();
+            }
+            if !is_in_vain(&read) {
+                return read;
+            }
+        }
+    }
+
+    /// Reads what there is. A socket that the runtime took for ready and that has nothing fails as one that would
+    /// block, and the runtime knows better from then on.
+    fn read(&mut self, context: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+        let space = buffer.space();
+        let mut count = 0;
+        let received = match self {
+            Reader::Tcp(half) => {
+                let stream = half.as_ref();
+                stream.try_io(Interest::READABLE, || receive(stream.as_fd(), space, &mut count))
+            }
+            Reader::Unix(half) => {
+                let stream = half.as_ref();
+                stream.try_io(Interest::READABLE, || receive(stream.as_fd(), space, &mut count))
+            }
+            Reader::Carried(carrier) => {
+                let mut space = ReadBuf::new(space);
+                let read = ready!(carrier.poll_read(context, &mut space));
+                count = space.filled().len();
+                read
+            }
         };
-        ready!(read)?;
-        let count = space.filled().len();
         buffer.came(count);
-        Poll::Ready(Ok(count))
+        Poll::Ready(if count > 0 { Ok(count) } else { received.map(|()| 0) })
     }
 
     /// Moves what there is into the pipe, at most so many bytes; 0 at the end.
@@ -267,8 +316,8 @@ impl Writer<'_> {
     /// Writes as much as goes. A socket is nearly always ready for it, so the runtime is asked only where one was not.
     pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let sent = match self {
-            Writer::Tcp(stream) => send(stream.as_ref(), bytes),
-            Writer::Unix(stream) => send(stream.as_ref(), bytes),
+            Writer::Tcp(half) => send(half.as_ref(), bytes),
+            Writer::Unix(half) => send(half.as_ref(), bytes),
             Writer::Carried(_) => Err(io::ErrorKind::WouldBlock.into()),
         };
         let written = match self {
@@ -301,8 +350,24 @@ impl Writer<'_> {
     }
 }
 
-fn send<'s>(socket: impl Into<socket2::SockRef<'s>>, bytes: &[u8]) -> io::Result<usize> {
-    socket.into().send_with_flags(bytes, libc::MSG_NOSIGNAL)
+/// Sends by the system call itself: what the C library puts around it, so that a thread may be cancelled there, is paid
+/// for with two atomic exchanges a call.
+fn send(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    Ok(net::send(socket, bytes, SendFlags::NOSIGNAL)?)
+}
+
+/// Receives into `space`, as [`send`] sends, and says of how many bytes in `count`. What leaves room has taken all there
+/// was: then it fails as if it would block, for that is how the runtime learns that there is nothing more, as it does
+/// from its own reading.
+fn receive(socket: impl AsFd, space: &mut [u8], count: &mut usize) -> io::Result<()> {
+    let room = space.len();
+    (_, *count) = net::recv(socket, space, RecvFlags::empty())?;
+    if 0 < *count && *count < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+}
+
+/// Whether a socket had nothing although the runtime took it for ready.
+fn is_in_vain(read: &Poll<io::Result<usize>>) -> bool {
+    matches!(read, Poll::Ready(read) if is_would_block(read))
 }
 
 fn is_would_block(moved: &io::Result<usize>) -> bool {

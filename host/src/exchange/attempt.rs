@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -17,9 +18,9 @@ use crate::buffer::Buffer;
 use crate::config::model::Protocol;
 use crate::connection::Client;
 use crate::failure::{Failure, Retry};
-use crate::http::head;
 use crate::http::parse;
 use crate::policy::{Outcome, Verdict};
+use crate::scratch::Memory;
 use crate::stream::Stream;
 use crate::upstream;
 
@@ -336,7 +337,8 @@ impl Exchange<'_> {
         let timeout = self.backend.shared.config.timeout.server;
         let tune = self.worker.tune;
         let Client { stream: client, buffer, timer, scratch, .. } = &mut *self.client;
-        let (request, response) = (&scratch.request, head::exclusive(&mut scratch.response));
+        let Memory { request, response, .. } = &mut **scratch;
+        let response = Arc::make_mut(response);
         let (upload, to_head) = (&mut self.upload, request.method() == b"HEAD");
         let (mut from_client, _) = client.split();
         let (mut from_server, mut to_server) = stream.split();
@@ -368,15 +370,8 @@ impl Exchange<'_> {
                     }
                 }
                 // While the server thinks there is no buffer: the few that are in use stay in the processor's cache.
-                if held.is_empty() && !from_server.is_ready(context) {
-                    break;
-                }
-                held.ensure(tune.bufsize);
-                match from_server.poll_read(context, held) {
-                    Poll::Pending => {
-                        held.release();
-                        break;
-                    }
+                match from_server.poll_fill(context, held, tune.bufsize) {
+                    Poll::Pending => break,
                     Poll::Ready(Ok(count)) if count > 0 => *silent = false,
                     Poll::Ready(_) if reused && *silent => return Poll::Ready(Err(Tried::Stale)),
                     Poll::Ready(_) if *silent => {

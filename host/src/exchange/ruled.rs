@@ -91,15 +91,11 @@ fn has_left(client: &mut Client, bufsize: usize, context: &mut Context<'_>) -> b
     if client.stream.ends_with_request() {
         return client.stream.split().0.is_abandoned(context);
     }
-    while client.stream.has_news(context) {
-        client.buffer.ensure(bufsize);
-        if client.buffer.is_full() {
-            return false;
-        }
-        match client.stream.split().0.poll_read(context, &mut client.buffer) {
+    while client.buffer.data().len() < bufsize {
+        match client.stream.split().0.poll_fill(context, &mut client.buffer, bufsize) {
             Poll::Ready(Ok(count)) if count > 0 => {}
             Poll::Ready(_) => return true,
-            Poll::Pending => client.buffer.release(),
+            Poll::Pending => return false,
         }
     }
     false

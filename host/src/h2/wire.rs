@@ -78,16 +78,7 @@ impl Read for Wire {
         let wire = self.get_mut();
         let Wire { stream, buffer, .. } = wire;
         if buffer.is_empty() {
-            // Who waits holds no buffer.
-            if !stream.has_news(context) {
-                return Poll::Pending;
-            }
-            buffer.ensure(READ);
-            let read = stream.split().0.poll_read(context, buffer);
-            if read.is_pending() {
-                buffer.release();
-            }
-            ready!(read)?;
+            ready!(stream.split().0.poll_fill(context, buffer, READ))?;
         }
         let count = buffer.data().len().min(space.remaining());
         space.put_slice(&buffer.data()[..count]);

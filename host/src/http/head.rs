@@ -6,7 +6,6 @@
 //! a head is decided in [`super::parse`].
 
 use std::ops::Range;
-use std::sync::Arc;
 
 /// A place in a head's bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -353,14 +352,4 @@ impl ResponseHead {
     pub fn reason(&self) -> &[u8] {
         self.lines.slice(self.reason)
     }
-}
-
-/// A head to be filled anew. Others hold it for the length of a policy's call or of an exchange only; were it
-/// held longer, an empty one would take its place.
-pub fn exclusive<Head: Clone + Default>(head: &mut Arc<Head>) -> &mut Head {
-    if Arc::get_mut(head).is_none() {
-        *head = Arc::default();
-    }
-    // Nobody else holds it by now, so that it is never cloned.
-    Arc::make_mut(head)
 }

@@ -2,7 +2,6 @@
 //! grow old and are closed.
 
 use std::collections::VecDeque;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -32,9 +31,8 @@ impl Pool {
     /// it, and has sent nothing that nobody asked for.
     pub(crate) fn take(&mut self, address_version: u64) -> Option<Stream> {
         self.forget_other_addresses(address_version);
-        let mut context = Context::from_waker(Waker::noop());
         while let Some(idle) = self.idle.pop_back() {
-            if !idle.stream.has_news(&mut context) {
+            if !idle.stream.has_news() {
                 return Some(idle.stream);
             }
         }
@@ -55,8 +53,7 @@ impl Pool {
 
     /// Closes those that idle for longer than `timeout`, and those that the server has closed.
     pub(crate) fn purge(&mut self, now: Instant, timeout: Duration) {
-        let mut context = Context::from_waker(Waker::noop());
-        self.idle.retain(|idle| now - idle.since < timeout && !idle.stream.has_news(&mut context));
+        self.idle.retain(|idle| now - idle.since < timeout && !idle.stream.has_news());
         self.sessions.purge(now, timeout);
     }
 
@@ -99,10 +96,9 @@ mod tests {
         let (good, _kept) = pair().await;
         let (bad, mut far) = pair().await;
         far.shutdown().await.unwrap();
-        std::future::poll_fn(|context| {
-            if bad.has_news(context) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-        })
-        .await;
+        let Stream::Tcp(socket) = &bad else { unreachable!("made over TCP") };
+        socket.readable().await.unwrap();
+        assert!(bad.has_news());
         pool.put(good, 0, 8, Instant::now());
         pool.put(bad, 0, 8, Instant::now());
         assert!(pool.take(0).is_some());
