@@ -20,7 +20,7 @@ use crate::h2;
 use crate::http::parse;
 use crate::log::record::{Record, Tls};
 use crate::rules::Access;
-use crate::scratch::Scratch;
+use crate::scratch::{Memory, Scratch};
 use crate::stats::ending;
 use crate::stats::tally::Finished;
 use crate::stream::Stream;
@@ -149,20 +149,23 @@ impl Client {
         Client { stream, peer, tls, buffer, timer, scratch }
     }
 
-    /// Takes a request's head that was made of another protocol's; `line` is the request line as the log shows it.
+    /// Takes a request's head that was made of another protocol's. It stands in the scratch memory, in `up`, and in
+    /// `down` the request line as the log shows it; both are empty afterwards.
     ///
     /// # Errors
     /// Where it is not acceptable.
-    pub(crate) fn take_head(&mut self, tune: Tune, text: &[u8], line: &[u8]) -> Result<(), Failure> {
-        let head = Arc::make_mut(&mut self.scratch.request);
+    pub(crate) fn take_head(&mut self, tune: Tune) -> Result<(), Failure> {
+        let Memory { request, up: text, down: line, .. } = &mut *self.scratch;
+        let head = Arc::make_mut(request);
         head.client_port = self.peer.map_or(0, |peer| peer.port());
-        match parse::request(text, tune.maxhdr, head) {
-            Ok(Some(length)) if length == text.len() && length <= tune.max_head() => {
-                head.log_as(line);
-                Ok(())
-            }
-            Ok(_) | Err(_) => Err(Failure::BadRequest),
+        let parsed = parse::request(text, tune.maxhdr, head);
+        let acceptable = parsed == Ok(Some(text.len())) && text.len() <= tune.max_head();
+        if acceptable {
+            head.log_as(line);
         }
+        text.clear();
+        line.clear();
+        if acceptable { Ok(()) } else { Err(Failure::BadRequest) }
     }
 
     /// Ends what is no socket.

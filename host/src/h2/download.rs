@@ -2,6 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
@@ -11,6 +12,7 @@ use super::request::Kind;
 use crate::http::body::{Decoder, Piece};
 use crate::http::head::{Field, Framing, Known, ResponseHead};
 use crate::http::parse;
+use crate::scratch::Scratch;
 use crate::worker::Tune;
 
 /// Headers that belong to a connection of HTTP/1.1 (RFC 9113, section 8.2.2), and the one that has no meaning where
@@ -102,10 +104,16 @@ impl Download {
     }
 
     fn head(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut head = ResponseHead::default();
+        let mut scratch = Scratch::default();
+        let taken = self.take_head(bytes, Arc::make_mut(&mut scratch.response));
+        scratch.release();
+        taken
+    }
+
+    fn take_head(&mut self, bytes: &[u8], head: &mut ResponseHead) -> io::Result<usize> {
         let to_head = self.kind == Kind::Head;
         // What this program adds to a response may come on top of the lines that a server may send.
-        let parsed = parse::response(bytes, parse::MAX_LINES, to_head, &mut head).map_err(invalid)?;
+        let parsed = parse::response(bytes, parse::MAX_LINES, to_head, head).map_err(invalid)?;
         let Some(length) = parsed else {
             let too_long = bytes.len() > self.tune.bufsize.saturating_mul(2);
             return if too_long { Err(io::ErrorKind::InvalidData.into()) } else { Ok(0) };
@@ -122,6 +130,7 @@ impl Download {
         let status = if self.tunnel { 200 } else { head.status };
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).map_err(invalid)?;
+        response.headers_mut().reserve(head.lines().iter().count());
         for Field { name, value, known, .. } in head.lines().iter() {
             let skipped = matches!(
                 known,

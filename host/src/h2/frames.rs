@@ -1,4 +1,7 @@
 //! A response on its way from an exchange to its stream: the head, then frames, a bounded number of bytes at a time.
+//!
+//! Both sides are polled by one task ([`super::task`]), which asks here whether there is anything new for the other one:
+//! nobody need be woken.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -6,7 +9,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{self, Frame};
@@ -22,13 +25,16 @@ pub(super) struct Frames(RefCell<State>);
 #[derive(Debug, Default)]
 struct State {
     head: Option<Response<()>>,
-    waiting: VecDeque<Frame<Bytes>>,
+    waiting: VecDeque<Bytes>,
     bytes: usize,
+    trailers: Option<HeaderMap>,
     end: End,
     /// Whether nobody wants them any more.
     unwanted: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
+    /// Whether there is something new for the stream.
+    news: bool,
+    /// Whether there is something new for the exchange.
+    room: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +51,7 @@ impl Frames {
     /// # Errors
     /// When the exchange ended without one.
     pub(super) async fn head(&self) -> io::Result<Response<()>> {
-        poll_fn(|context| {
+        poll_fn(|_| {
             let mut state = self.0.borrow_mut();
             if let Some(head) = state.head.take() {
                 return Poll::Ready(Ok(head));
@@ -53,62 +59,64 @@ impl Frames {
             if state.end != End::Open {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
-            state.reader = Some(context.waker().clone());
             Poll::Pending
         })
         .await
     }
 
+    /// Whether there has been anything new for the stream since this was asked last.
+    pub(super) fn take_news(&self) -> bool {
+        std::mem::take(&mut self.0.borrow_mut().news)
+    }
+
+    /// Whether there has been anything new for the exchange since this was asked last.
+    pub(super) fn take_room(&self) -> bool {
+        std::mem::take(&mut self.0.borrow_mut().room)
+    }
+
     /// Hands over the response's head.
     pub(super) fn begin(&self, head: Response<()>) {
-        self.0.borrow_mut().head = Some(head);
-        self.wake_reader();
+        let mut state = self.0.borrow_mut();
+        state.head = Some(head);
+        state.news = true;
     }
 
     /// Ready where more may be handed over.
     ///
     /// # Errors
     /// When the stream has ended.
-    pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.0.borrow_mut();
+    pub(super) fn poll_room(&self) -> Poll<io::Result<()>> {
+        let state = self.0.borrow();
         if state.unwanted {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         if state.bytes < ENOUGH {
             return Poll::Ready(Ok(()));
         }
-        state.writer = Some(context.waker().clone());
         Poll::Pending
     }
 
     /// Ready once the stream has ended before its time.
-    pub(super) fn poll_unwanted(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.borrow_mut();
-        if state.unwanted {
-            return Poll::Ready(());
-        }
-        state.writer = Some(context.waker().clone());
-        Poll::Pending
+    pub(super) fn poll_unwanted(&self) -> Poll<()> {
+        if self.0.borrow().unwanted { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Hands over a piece of the body.
     pub(super) fn data(&self, piece: &[u8]) {
         let mut state = self.0.borrow_mut();
         state.bytes += piece.len();
-        state.waiting.push_back(Frame::data(Bytes::copy_from_slice(piece)));
-        drop(state);
-        self.wake_reader();
+        state.waiting.push_back(Bytes::copy_from_slice(piece));
+        state.news = true;
     }
 
     /// Says that the body is whole; with trailers or none.
     pub(super) fn finish(&self, trailers: Option<HeaderMap>) {
         let mut state = self.0.borrow_mut();
         if state.end == End::Open {
-            state.waiting.extend(trailers.map(Frame::trailers));
+            state.trailers = trailers;
             state.end = End::Whole;
         }
-        drop(state);
-        self.wake_reader();
+        state.news = true;
     }
 
     /// Says that nothing more comes; where the body is not whole, the stream is reset.
@@ -117,15 +125,7 @@ impl Frames {
         if state.end == End::Open {
             state.end = End::Cut;
         }
-        drop(state);
-        self.wake_reader();
-    }
-
-    fn wake_reader(&self) {
-        let reader = self.0.borrow_mut().reader.take();
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+        state.news = true;
     }
 }
 
@@ -146,32 +146,28 @@ impl body::Body for Body {
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let mut state = self.0.0.borrow_mut();
-        if let Some(frame) = state.waiting.pop_front() {
+        if let Some(piece) = state.waiting.pop_front() {
             let was_full = state.bytes >= ENOUGH;
-            state.bytes -= frame.data_ref().map_or(0, Bytes::len);
-            let writer = if was_full && state.bytes < ENOUGH { state.writer.take() } else { None };
-            drop(state);
-            if let Some(writer) = writer {
-                writer.wake();
-            }
-            return Poll::Ready(Some(Ok(frame)));
+            state.bytes -= piece.len();
+            state.room |= was_full && state.bytes < ENOUGH;
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        if let Some(trailers) = state.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
         match state.end {
             End::Whole => Poll::Ready(None),
             End::Cut => Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
-            End::Open => {
-                state.reader = Some(context.waker().clone());
-                Poll::Pending
-            }
+            End::Open => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
         let state = self.0.0.borrow();
-        state.end == End::Whole && state.waiting.is_empty()
+        state.end == End::Whole && state.waiting.is_empty() && state.trailers.is_none()
     }
 }
 
@@ -179,10 +175,6 @@ impl Drop for Body {
     fn drop(&mut self) {
         let mut state = self.0.0.borrow_mut();
         state.unwanted = true;
-        let writer = state.writer.take();
-        drop(state);
-        if let Some(writer) = writer {
-            writer.wake();
-        }
+        state.room = true;
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod download;
 mod frames;
 mod request;
 mod stream;
+mod task;
 pub(crate) mod upload;
 pub(crate) mod wire;
 
@@ -32,14 +33,16 @@ use crate::connection::{self, Came, Client};
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::rules::Access;
+use crate::scratch::Scratch;
 use crate::stream::Stream::Carried;
 use crate::timer::Timer;
 use crate::tls::TlsSession;
 use crate::worker::{Doorway, Worker};
 use frames::{Body, Frames};
-use request::{Head, Translated};
+use request::Translated;
 use stream::Stream;
-use wire::{Local, Wire};
+use task::Tasks;
+use wire::Wire;
 
 /// With these bytes a client begins that knows that HTTP/2 is spoken here (RFC 9113, section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -96,9 +99,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
     });
     let header_list = settings.max_header_list_size.unwrap_or(connection.worker.tune.max_head());
     let shared = connection.clone();
-    let service = service_fn(move |request: Request<Incoming>| answer(shared.clone(), request));
-    let served = builder(&settings, header_list)
-        .serve_connection(Wire::of_client(client.stream, client.buffer), service);
+    let tasks = Tasks::default();
+    let builder = builder(tasks.clone(), &settings, header_list);
+    let service =
+        service_fn(move |request: Request<Incoming>| answer(shared.clone(), tasks.clone(), request));
+    let served = builder.serve_connection(Wire::of_client(client.stream, client.buffer), service);
     let mut served = std::pin::pin!(served);
     let mut timer = Timer::default();
     let mut leaving = false;
@@ -137,8 +142,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
     }
 }
 
-fn builder(settings: &Http2, header_list: usize) -> http2::Builder<Local> {
-    let mut builder = http2::Builder::new(Local);
+fn builder(tasks: Tasks, settings: &Http2, header_list: usize) -> http2::Builder<Tasks> {
+    let mut builder = http2::Builder::new(tasks);
     builder
         .auto_date_header(false)
         .enable_connect_protocol()
@@ -207,16 +212,22 @@ impl Drop for Active {
     }
 }
 
-/// Has a request served by an exchange on a task of its own, and answers as soon as the response's head is there.
-async fn answer(connection: Rc<Connection>, request: Request<Incoming>) -> io::Result<Response<Body>> {
+/// Has a request served by an exchange, and answers as soon as the response's head is there.
+async fn answer(
+    connection: Rc<Connection>,
+    tasks: Tasks,
+    request: Request<Incoming>,
+) -> io::Result<Response<Body>> {
     let came = (Instant::now(), SystemTime::now());
     let active = connection.enter().await;
     let frames = Rc::new(Frames::default());
     let body = Body::of(frames.clone());
-    let Translated { head, rest, kind } = request::translate(request);
+    let mut scratch = Scratch::default();
+    let Translated { head, rest, kind } = request::translate(request, &mut scratch);
     let stream = Stream::new(rest, kind, frames.clone(), connection.worker.tune);
-    let client = Client::new(Carried(Box::new(stream)), connection.peer, connection.tls.clone());
-    wire::run(exchange(active, client, head, came));
+    let mut client = Client::new(Carried(Box::new(stream)), connection.peer, connection.tls.clone());
+    client.scratch = scratch;
+    tasks.begin(frames.clone(), exchange(active, client, head, came));
     let head = frames.head().await?;
     Ok(head.map(|()| body))
 }
@@ -225,7 +236,7 @@ async fn answer(connection: Rc<Connection>, request: Request<Incoming>) -> io::R
 async fn exchange(
     active: Active,
     mut client: Client,
-    head: Result<Head, Failure>,
+    head: Result<(), Failure>,
     (first_byte, first_byte_at): (Instant, SystemTime),
 ) {
     let connection = &active.0;
@@ -239,7 +250,7 @@ async fn exchange(
         // The stream is reset.
         return;
     }
-    match head.and_then(|head| client.take_head(worker.tune, &head.text, &head.line)) {
+    match head.and_then(|()| client.take_head(worker.tune)) {
         Ok(()) => {
             let came = Came { first_byte, first_byte_at, head: first_byte };
             Exchange::new(worker, &generation, frontend, &mut client, came).run().await;

@@ -13,6 +13,7 @@ use hyper::{Method, Request};
 use super::upload::Upload;
 use crate::failure::Failure;
 use crate::http::body::Encoding;
+use crate::scratch::Memory;
 
 /// What a request wants, as far as it decides how the response is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +28,6 @@ pub(super) enum Kind {
     WebSocket,
 }
 
-/// A request's head in HTTP/1.1, and what the log calls it.
-pub(super) struct Head {
-    pub(super) text: Vec<u8>,
-    /// The request line as HAProxy logs it: with the whole URL, and the protocol that the client spoke.
-    pub(super) line: Vec<u8>,
-}
-
 /// What comes from the client behind the head.
 pub(super) enum Rest {
     /// A body.
@@ -44,14 +38,15 @@ pub(super) enum Rest {
 
 /// A request in HTTP/1.1.
 pub(super) struct Translated {
-    /// Its head; a failure where it has none that can be accepted.
-    pub(super) head: Result<Head, Failure>,
+    /// Whether it has a head that can be accepted.
+    pub(super) head: Result<(), Failure>,
     pub(super) rest: Rest,
     pub(super) kind: Kind,
 }
 
-/// Makes HTTP/1.1 of a request.
-pub(super) fn translate(mut request: Request<Incoming>) -> Translated {
+/// Makes HTTP/1.1 of a request. Its head goes to `up`, and the request line as HAProxy logs it, with the whole URL and the
+/// protocol that the client spoke, to `down`.
+pub(super) fn translate(mut request: Request<Incoming>, memory: &mut Memory) -> Translated {
     let protocol = request.extensions_mut().remove::<Protocol>();
     let kind = match (request.method(), &protocol) {
         (&Method::CONNECT, Some(_)) => Kind::WebSocket,
@@ -63,17 +58,21 @@ pub(super) fn translate(mut request: Request<Incoming>) -> Translated {
         let tunnel = upgrade::on(&mut request);
         let (parts, _) = request.into_parts();
         let known = protocol.as_ref().is_none_or(|protocol| protocol.as_ref() == b"websocket");
-        let head = if known { write(&parts, kind, false) } else { Err(Failure::BadRequest) };
+        let head = if known { write(&parts, kind, false, memory) } else { Err(Failure::BadRequest) };
         return Translated { head, rest: Rest::Tunnel(tunnel), kind };
     }
     let (parts, body) = request.into_parts();
     let chunked = !body.is_end_stream() && !parts.headers.contains_key(header::CONTENT_LENGTH);
     let encoding = if chunked { Encoding::Chunked } else { Encoding::Plain };
-    Translated { head: write(&parts, kind, chunked), rest: Rest::Body(Upload::new(body, encoding)), kind }
+    Translated {
+        head: write(&parts, kind, chunked, memory),
+        rest: Rest::Body(Upload::new(body, encoding)),
+        kind,
+    }
 }
 
 /// Writes a request's head. What may not stand in it is refused by hyper, or by the parser that reads this.
-fn write(parts: &Parts, kind: Kind, chunked: bool) -> Result<Head, Failure> {
+fn write(parts: &Parts, kind: Kind, chunked: bool, memory: &mut Memory) -> Result<(), Failure> {
     if is_malformed(parts) {
         return Err(Failure::BadRequest);
     }
@@ -81,7 +80,9 @@ fn write(parts: &Parts, kind: Kind, chunked: bool) -> Result<Head, Failure> {
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let method = if kind == Kind::WebSocket { "GET" } else { parts.method.as_str() };
     let target = if kind == Kind::Connect { authority } else { path };
-    let mut text = Vec::with_capacity(512);
+    let Memory { up: text, down: line, .. } = memory;
+    text.clear();
+    line.clear();
     let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| text.extend_from_slice(piece));
     put(&[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\nhost: ", authority.as_bytes(), b"\r\n"]);
     let mut cookies: Vec<u8> = Vec::new();
@@ -110,8 +111,10 @@ fn write(parts: &Parts, kind: Kind, chunked: bool) -> Result<Head, Failure> {
     let separator = if scheme.is_empty() { "" } else { "://" };
     let whole =
         if target == path && path.starts_with('/') { (scheme, separator, authority) } else { ("", "", "") };
-    let line = [parts.method.as_str(), " ", whole.0, whole.1, whole.2, target, " HTTP/2.0"].concat();
-    Ok(Head { text, line: line.into_bytes() })
+    for piece in [parts.method.as_str(), " ", whole.0, whole.1, whole.2, target, " HTTP/2.0"] {
+        line.extend_from_slice(piece.as_bytes());
+    }
+    Ok(())
 }
 
 /// Whether it has what HTTP/2 forbids and hyper lets through: spaces around a value (section 8.2.1), an empty scheme, or
@@ -162,13 +165,12 @@ fn nonce() -> [u8; 24] {
 mod tests {
     use super::*;
 
-    fn written(request: hyper::http::request::Builder, kind: Kind) -> Result<Head, Failure> {
+    /// The head, and the line of the log.
+    fn written(request: hyper::http::request::Builder, kind: Kind) -> Result<(String, String), Failure> {
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        write(&parts, kind, false)
-    }
-
-    fn text(head: Head) -> (String, String) {
-        (String::from_utf8(head.text).unwrap(), String::from_utf8(head.line).unwrap())
+        let mut memory = Memory::default();
+        write(&parts, kind, false, &mut memory)?;
+        Ok((String::from_utf8(memory.up).unwrap(), String::from_utf8(memory.down).unwrap()))
     }
 
     #[test]
@@ -178,7 +180,7 @@ mod tests {
             .header("cookie", "a=1")
             .header("x", "2")
             .header("cookie", "b=3");
-        let (text, line) = text(written(request, Kind::Plain).unwrap());
+        let (text, line) = written(request, Kind::Plain).unwrap();
         assert_eq!(text, "GET /x?y HTTP/1.1\r\nhost: a.test:81\r\nx: 2\r\ncookie: a=1; b=3\r\n\r\n");
         assert_eq!(line, "GET http://a.test:81/x?y HTTP/2.0");
     }
@@ -201,7 +203,7 @@ mod tests {
     #[test]
     fn an_extended_connect_becomes_an_upgrade() {
         let request = Request::connect("https://a.test/chat").header("sec-websocket-version", "13");
-        let (text, line) = text(written(request, Kind::WebSocket).unwrap());
+        let (text, line) = written(request, Kind::WebSocket).unwrap();
         let key = text.split_once("sec-websocket-key: ").unwrap().1.trim_end();
         assert!(text.starts_with("GET /chat HTTP/1.1\r\nhost: a.test\r\nsec-websocket-version: 13\r\n"));
         assert!(key.len() == 24 && key.ends_with("==") && !key[..22].contains('='), "{key}");

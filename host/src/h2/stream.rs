@@ -134,7 +134,7 @@ impl Carrier for Stream {
             let tunnel = ready!(poll_open(&mut source, &mut download, context))?;
             return Pin::new(tunnel).poll_write(context, bytes);
         }
-        ready!(self.frames.poll_room(context))?;
+        ready!(self.frames.poll_room())?;
         download.take(bytes)?;
         Poll::Ready(Ok(bytes.len()))
     }
@@ -160,8 +160,8 @@ impl Carrier for Stream {
         Pin::new(tunnel).poll_shutdown(context)
     }
 
-    fn poll_abandoned(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.download.borrow().tunnel { Poll::Pending } else { self.frames.poll_unwanted(context) }
+    fn poll_abandoned(&self, _context: &mut Context<'_>) -> Poll<()> {
+        if self.download.borrow().tunnel { Poll::Pending } else { self.frames.poll_unwanted() }
     }
 
     fn ends_with_request(&self) -> bool {

@@ -274,6 +274,25 @@ fn a_response_that_breaks_off_resets_its_stream_alone() {
 }
 
 #[test]
+fn a_stream_of_which_its_client_takes_nothing_is_cut_off_and_others_go_on() {
+    let a = origin("a")
+        .script("/endless", |_, wire| {
+            wire.write("HTTP/1.1 200 OK\r\n\r\n")?;
+            loop {
+                wire.write([b'x'; 65536])?;
+            }
+        })
+        .start();
+    let proxy = proxy().server(&a).timeout("client", "500ms").start();
+    let mut client = http2(&proxy);
+    let request = client.request(Method::GET, "/endless").body(empty()).expect("nothing fails here");
+    let sent = client.send(request);
+    let endless = client.runtime.block_on(sent).expect("nothing fails here").expect("a response");
+    assert_eq!((endless.status().as_u16(), client.get("/").0.as_u16()), (200, 200));
+    assert_eq!(proxy.exchange(&url(&proxy, "/endless")).state, "cD--");
+}
+
+#[test]
 fn a_request_that_its_client_resets_is_given_up() {
     let a = origin("a").silent("/slow").start();
     let proxy = proxy().server(&a).start();
