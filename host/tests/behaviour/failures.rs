@@ -160,14 +160,7 @@ fn an_answer_that_ends_too_early_is_not_passed_off_as_whole() {
 
 #[test]
 fn a_client_that_goes_away_is_logged_and_its_server_freed() {
-    let a = origin("a")
-        .script("/endless", |_, wire| {
-            wire.write("HTTP/1.1 200 OK\r\n\r\n")?;
-            loop {
-                wire.write([b'x'; 65536])?;
-            }
-        })
-        .start();
+    let a = origin("a").endless("/endless").start();
     let proxy = proxy().server_with(&a, "maxconn = 1").start();
     let mut leaving = client(proxy.address());
     leaving.ask("GET", "/endless", &[]);

@@ -194,14 +194,7 @@ fn a_server_that_is_too_slow_is_an_outcome_with_its_head_or_without() {
 
 #[test]
 fn a_client_that_goes_away_is_no_failure_of_its_server() {
-    let a = origin("a")
-        .script("/endless", |_, wire| {
-            wire.write("HTTP/1.1 200 OK\r\n\r\n")?;
-            loop {
-                wire.write([b'x'; 65536])?;
-            }
-        })
-        .start();
+    let a = origin("a").endless("/endless").start();
     let proxy = observed().server(&a).start_in(with_policy(&witness()));
     let mut leaving = client(proxy.address());
     leaving.ask("GET", "/endless", &[]);

@@ -275,14 +275,7 @@ fn a_response_that_breaks_off_resets_its_stream_alone() {
 
 #[test]
 fn a_stream_of_which_its_client_takes_nothing_is_cut_off_and_others_go_on() {
-    let a = origin("a")
-        .script("/endless", |_, wire| {
-            wire.write("HTTP/1.1 200 OK\r\n\r\n")?;
-            loop {
-                wire.write([b'x'; 65536])?;
-            }
-        })
-        .start();
+    let a = origin("a").endless("/endless").start();
     let proxy = proxy().server(&a).timeout("client", "500ms").start();
     let mut client = http2(&proxy);
     let request = client.request(Method::GET, "/endless").body(empty()).expect("nothing fails here");

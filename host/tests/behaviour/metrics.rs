@@ -211,13 +211,7 @@ fn what_is_under_way_is_in_the_gauges_and_an_abort_is_the_clients() {
 
 #[test]
 fn a_client_that_goes_away_is_counted() {
-    let a = origin("a")
-        .script("/endless", |_, wire| {
-            wire.write("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n")?;
-            while wire.write([0; 65536]).is_ok() {}
-            Ok(super::kit::Next::Close)
-        })
-        .start();
+    let a = origin("a").endless("/endless").start();
     let proxy = watched().server(&a).start();
     let mut gone: Client = client(proxy.address());
     gone.ask("GET", "/endless", &[]);

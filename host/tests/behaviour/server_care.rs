@@ -1,6 +1,6 @@
 //! Care for servers beside their checks: slow starts, and what live traffic tells of them.
 
-use super::kit::{Answer, Message, Next, Wire, client, get, origin, proxy, until};
+use super::kit::{Answer, Next, client, get, origin, proxy, until};
 
 /// Who answered each of so many requests.
 fn answers(address: &str, count: usize) -> Vec<String> {
@@ -88,13 +88,7 @@ fn refused_connections_hasten_the_check_that_takes_a_server_down_and_brings_it_b
 
 #[test]
 fn clients_that_leave_are_held_against_no_server() {
-    let endless = |_: &mut Message, wire: &mut Wire| {
-        wire.write("HTTP/1.1 200 OK\r\n\r\n")?;
-        loop {
-            wire.write([b'x'; 65536])?;
-        }
-    };
-    let a = origin("a").script("/endless", endless).script("/closed", |_, _| Ok(Next::Close)).start();
+    let a = origin("a").endless("/endless").script("/closed", |_, _| Ok(Next::Close)).start();
     let lines = format!("{RARE}observe = \"layer7\"\nerror_limit = 2\non_error = \"mark-down\"");
     let proxy = proxy().server_with(&a, &lines).start();
     for _ in 0..4 {

@@ -105,14 +105,7 @@ fn a_server_that_cannot_be_reached_in_time_makes_a_503() {
 
 #[test]
 fn a_client_that_does_not_take_its_answer_is_cut_off() {
-    let a = origin("a")
-        .script("/endless", |_, wire| {
-            wire.write("HTTP/1.1 200 OK\r\n\r\n")?;
-            loop {
-                wire.write([b'x'; 65536])?;
-            }
-        })
-        .start();
+    let a = origin("a").endless("/endless").start();
     let proxy = proxy().server(&a).timeout("client", SHORT).start();
     let mut client = client(proxy.address());
     client.ask("GET", "/endless", &[]);

@@ -113,6 +113,16 @@ impl Builder {
         self.script(path, |_, wire| wire.read_to_end().map(|_| Next::Close))
     }
 
+    /// Answers requests for a path with a body that never ends.
+    pub(crate) fn endless(self, path: &str) -> Builder {
+        self.script(path, |_, wire| {
+            wire.write("HTTP/1.1 200 OK\r\n\r\n")?;
+            loop {
+                wire.write([b'x'; 65536])?;
+            }
+        })
+    }
+
     /// Does this with a request for a path, of which only the head has been read.
     pub(crate) fn script(
         mut self,
