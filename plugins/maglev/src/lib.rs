@@ -2,9 +2,10 @@
 //!
 //! Each server has an order of its own, made of its name, in which it would take the entries of the table; they take
 //! turns, by weight, each its next free one (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load
-//! Balancer", NSDI 2016, section 3.4). Shares are as even as the table is long, a pick is one look into it, and few keys
-//! but those of a server that leaves move with it: about one in a hundred, more in small tables. Keys, `balance_factor`
-//! and the passing on of requests without a key are those of `hash`. A retry goes to the next in the table.
+//! Balancer", NSDI 2016, section 3.4), until each has its exact share, rounded down or up. A pick is one look into the
+//! table, and few keys but those of a server that leaves move with it: about one in a hundred, more in small tables. Keys,
+//! `balance_factor` and the passing on of requests without a key are those of `hash`. A retry goes to the next in the
+//! table.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
