@@ -127,8 +127,6 @@ fn survive(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn a_damaged_file_never_panics(rich: bool, edits in prop::collection::vec(edit(), 1..6)) {
         survive(&edited(if rich { RICH } else { DEFAULT }, &edits));

@@ -90,8 +90,6 @@ fn exact_shares_of_a_map_follow_the_weights() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
-
     #[test]
     fn shares_of_a_ring_are_about_fair(weights in prop::collection::vec(4_u32..=16, 2..12)) {
         let heaviest = weights.iter().max().copied().expect("weights");

@@ -168,8 +168,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(16))]
-
         #[test]
         fn equal_servers_share_by_weight(weights in prop::collection::vec(1_u32..8, 3..6)) {
             let mut scene = scene(&weights);

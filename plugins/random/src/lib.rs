@@ -154,8 +154,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(16))]
-
         #[test]
         fn idle_servers_share_by_weight(weights in prop::collection::vec(1_u32..20, 1..6), draws in 1_i64..4) {
             let total: u32 = weights.iter().sum();

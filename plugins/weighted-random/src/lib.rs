@@ -68,8 +68,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(16))]
-
         #[test]
         fn servers_share_by_weight(weights in prop::collection::vec(1_u32..=256, 1..6)) {
             let total: u32 = weights.iter().sum();
