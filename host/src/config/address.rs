@@ -9,6 +9,13 @@ use super::section::Complaint;
 const UNIX: &str = "unix@";
 const FD: &str = "fd@";
 
+/// The most bytes of a label of a name.
+const MOST_OF_LABEL: usize = 63;
+
+/// The most bytes of a name as it is written: 255 in a message, where each label has its length before it, and the last
+/// is empty.
+const MOST_OF_NAME: usize = 253;
+
 /// The addresses that a `bind` means: one for each port of a range. `path` makes a path that can be opened.
 pub(super) fn bind(text: &str, path: impl Fn(&str) -> PathBuf) -> Result<Vec<BindAddress>, Complaint> {
     refuse_urls(text)?;
@@ -67,8 +74,11 @@ pub(super) fn server(text: &str, path: impl Fn(&str) -> PathBuf) -> Result<Serve
             Err(Complaint::new(message, "for this machine, write `127.0.0.1` or `[::1]`"))
         }
         Ok(ip) => Ok(ServerAddress::Ip(SocketAddr::new(ip, port))),
-        Err(_) if is_host_name(host) => Ok(ServerAddress::Name(host.to_owned(), port)),
-        Err(_) => Err(format!("`{host}` is neither an IP address nor a host name").into()),
+        Err(_) => match host_name(host) {
+            Ok(()) => Ok(ServerAddress::Name(host.to_owned(), port)),
+            Err(NoName::Size(complaint)) => Err(complaint),
+            Err(NoName::Other) => Err(format!("`{host}` is neither an IP address nor a host name").into()),
+        },
     }
 }
 
@@ -149,15 +159,36 @@ fn refuse_urls(text: &str) -> Result<(), Complaint> {
     }
 }
 
-/// Whether a resolver can be asked for `name`: letters, digits, hyphens and underscores between dots, and a
-/// last label that is not a number (or `10.0.0` would be one).
-pub(super) fn is_host_name(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
-    let last_is_number =
-        name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    name.len() <= 253 && name.split('.').all(label) && !last_is_number
+/// Why nobody can be asked for a name.
+pub(super) enum NoName {
+    /// It, or one of its labels, is too long or empty.
+    Size(Complaint),
+    /// It is something else.
+    Other,
+}
+
+/// Whether a resolver can be asked for `name`: letters, digits, hyphens and underscores between dots, as many as DNS
+/// has room for (RFC 1035, section 2.3.4), and a last label that is not a number (or `10.0.0` would be one).
+pub(super) fn host_name(name: &str) -> Result<(), NoName> {
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let last = bare.rsplit('.').next().unwrap_or_default();
+    let last_is_number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    if bare.is_empty() || last_is_number || !bare.bytes().all(known) {
+        return Err(NoName::Other);
+    }
+    let size = |message: String, help: &str| Err(NoName::Size(Complaint::new(message, help)));
+    if bare.split('.').any(str::is_empty) {
+        let message = format!("`{name}` can never be asked for: one of its labels is empty");
+        return size(message, "there is one dot between two labels, and none before the first");
+    }
+    if let Some(label) = bare.split('.').find(|label| label.len() > MOST_OF_LABEL) {
+        let message = format!("this name can never be asked for: `{label}` has {} bytes", label.len());
+        return size(message, "a label of a name has 63 bytes at the most");
+    }
+    if bare.len() > MOST_OF_NAME {
+        let message = format!("this name can never be asked for: it has {} bytes", bare.len());
+        return size(message, "a name has 253 bytes at the most, its dots counted");
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address;
+use super::address::{self, NoName};
 use super::diagnostics::Problem;
 use super::keys::Scope;
 use super::model::discovery::{
@@ -255,9 +255,10 @@ fn source(text: &str, path: impl Fn(&str) -> PathBuf) -> Result<Source, Complain
                 Err(Complaint::new(message, "servers whose addresses are known are written as an array"))
             }
         },
-        "srv" => match address::is_host_name(rest) {
-            true => Ok(Source::Services(rest.to_owned())),
-            false => {
+        "srv" => match address::host_name(rest) {
+            Ok(()) => Ok(Source::Services(rest.to_owned())),
+            Err(NoName::Size(complaint)) => Err(complaint),
+            Err(NoName::Other) => {
                 let message = format!("`{}` cannot be the name of a service", rest.escape_debug());
                 Err(Complaint::new(message, "write `srv:_http._tcp.app.example`, without a port"))
             }

@@ -5,17 +5,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::TokioResolver;
 use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::{Query, ResponseCode};
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::rdata::SRV;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-use hickory_resolver::{Hosts, TokioResolver};
 use tokio::task::JoinSet;
 
-use super::{AGAIN, Endpoint, Found, Trouble};
-use crate::config::model::discovery::{Family, NameServer, Resolution, Resolvers};
+use super::nameservers::NameServers;
+use super::{AGAIN, Endpoint, Found, Trouble, hosts};
+use crate::config::model::discovery::{Family, Resolution, Resolvers};
 
 /// How many targets of SRV records are asked for at once.
 const AT_ONCE: usize = 16;
@@ -37,15 +36,15 @@ pub struct Answer {
 pub struct Client {
     resolvers: Arc<Resolvers>,
     prefer: Family,
-    /// Made anew after each failure: what the system says may have changed, and sockets may be no good any more.
-    resolver: Option<TokioResolver>,
+    servers: NameServers,
 }
 
 impl Client {
     /// One that asks as it says here; the system's name servers, if nobody is named.
     pub fn new(resolution: &Resolution) -> Client {
         let resolvers = resolution.resolvers.clone().unwrap_or_default();
-        Client { resolvers, prefer: resolution.prefer, resolver: None }
+        let servers = NameServers::new(resolvers.clone());
+        Client { resolvers, prefer: resolution.prefer, servers }
     }
 
     /// The addresses of a name: those of the preferred kind, or else the others. `/etc/hosts` goes first.
@@ -53,51 +52,26 @@ impl Client {
     /// # Errors
     /// Where there are none, or nobody says.
     pub async fn addresses(&mut self, name: &str) -> Result<Answer, Trouble> {
-        let kinds = match self.prefer {
-            Family::Ipv4 => [RecordType::A, RecordType::AAAA],
-            Family::Ipv6 => [RecordType::AAAA, RecordType::A],
-        };
-        let parsed = parse(name)?;
-        let hosts = Hosts::from_system().unwrap_or_default();
-        for kind in kinds {
-            let listed = hosts.lookup_static_host(&Query::query(parsed.clone(), kind));
-            let addresses = listed.map(|listed| ips(listed.answers())).unwrap_or_default();
-            if !addresses.is_empty() {
-                return Ok(Answer { addresses, valid: AGAIN });
-            }
-        }
-        let mut trouble = None;
-        for kind in kinds {
-            match self.look_up(parsed.clone(), kind).await {
-                Ok(records) => {
-                    let addresses = ips(&records);
-                    if !addresses.is_empty() {
-                        return Ok(Answer { addresses, valid: self.valid(&records) });
-                    }
-                }
-                // An outage is no reason to move to addresses of the other kind.
-                Err(Trouble::Outage(why)) => return Err(Trouble::Outage(why)),
-                Err(nothing) => trouble = Some(nothing),
-            }
-        }
-        Err(trouble.unwrap_or_else(|| Trouble::Nothing("it has no address".to_owned())))
+        self.addresses_of(parse(name)?).await
     }
 
-    async fn look_up(&mut self, name: Name, kind: RecordType) -> Result<Vec<Record>, Trouble> {
-        let resolver = match &self.resolver {
-            Some(resolver) => resolver,
-            None => self.resolver.insert(resolver(&self.resolvers).map_err(|error| trouble(&error, kind))?),
+    async fn addresses_of(&mut self, name: Name) -> Result<Answer, Trouble> {
+        let listed = hosts::addresses(&name.to_ascii());
+        let (v4, v6): (Vec<_>, Vec<_>) = listed.into_iter().partition(IpAddr::is_ipv4);
+        let (kinds, listed) = match self.prefer {
+            Family::Ipv4 => ([RecordType::A, RecordType::AAAA], [v4, v6]),
+            Family::Ipv6 => ([RecordType::AAAA, RecordType::A], [v6, v4]),
         };
-        match resolver.lookup(name, kind).await {
-            Ok(lookup) => Ok(lookup.answers().to_vec()),
-            Err(error) => {
-                let trouble = trouble(&error, kind);
-                if matches!(trouble, Trouble::Outage(_)) {
-                    self.resolver = None;
-                }
-                Err(trouble)
-            }
+        if let Some(addresses) = listed.into_iter().find(|addresses| !addresses.is_empty()) {
+            return Ok(Answer { addresses, valid: AGAIN });
         }
+        let records = self.servers.ask(|server| of_either_kind(server, name.clone(), kinds)).await?;
+        Ok(Answer { addresses: ips(&records), valid: self.valid(&records) })
+    }
+
+    async fn services(&mut self, name: &str) -> Result<Vec<Record>, Trouble> {
+        let name = parse(name)?;
+        self.servers.ask(|server| look_up(server, name.clone(), RecordType::SRV)).await
     }
 
     /// For how long records hold: as long as the one that holds shortest.
@@ -107,8 +81,39 @@ impl Client {
     }
 }
 
+/// What one name server says: records of the first kind, or else of the second. Both are asked of the same server, so
+/// that for one which says that there are none of the first kind nobody waits who says nothing.
+async fn of_either_kind(
+    server: TokioResolver,
+    name: Name,
+    kinds: [RecordType; 2],
+) -> Result<Vec<Record>, Trouble> {
+    let [first, second] = kinds;
+    match look_up(server.clone(), name.clone(), first).await {
+        // An outage is no reason to move to addresses of the other kind.
+        Err(Trouble::Nothing(_)) => look_up(server, name, second).await,
+        answer => answer,
+    }
+}
+
+/// What one name server says: at least one record of this kind.
+async fn look_up(server: TokioResolver, name: Name, kind: RecordType) -> Result<Vec<Record>, Trouble> {
+    let lookup = server.lookup(name, kind).await.map_err(|error| trouble(&error, kind))?;
+    match lookup.answers().iter().any(|record| record.record_type() == kind) {
+        true => Ok(lookup.answers().to_vec()),
+        false => Err(Trouble::Nothing(no_record(kind))),
+    }
+}
+
+/// Every label goes out as it is written: hickory's own reading of names takes no underscore but at the beginning of a
+/// label. What can be no name was refused with the configuration.
 fn parse(name: &str) -> Result<Name, Trouble> {
-    Name::from_utf8(name).map_err(|error| Trouble::Outage(error.to_string()))
+    let lower = name.to_ascii_lowercase();
+    let labels = lower.strip_suffix('.').unwrap_or(&lower).split('.').map(str::as_bytes);
+    let mut parsed = Name::from_labels(labels).map_err(|error| Trouble::Outage(error.to_string()))?;
+    // The system's search list is for names that do not end with a dot.
+    parsed.set_fqdn(name.ends_with('.'));
+    Ok(parsed)
 }
 
 fn ips(records: &[Record]) -> Vec<IpAddr> {
@@ -121,37 +126,11 @@ fn ips(records: &[Record]) -> Vec<IpAddr> {
     ips
 }
 
-fn resolver(resolvers: &Resolvers) -> Result<TokioResolver, NetError> {
-    let mut builder = if resolvers.nameservers.is_empty() {
-        TokioResolver::builder_tokio()?
-    } else {
-        let servers = resolvers.nameservers.iter().map(name_server).collect();
-        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-    };
-    let options = builder.options_mut();
-    options.timeout = resolvers.timeout;
-    options.attempts = resolvers.retries as usize;
-    // When to ask again is decided here, by the TTL, and then an answer from memory is of no use.
-    options.cache_size = 0;
-    options.use_hosts_file = ResolveHosts::Never;
-    builder.build()
-}
-
-fn name_server(server: &NameServer) -> NameServerConfig {
-    let mut connections = match server.tcp {
-        true => vec![ConnectionConfig::tcp()],
-        false => vec![ConnectionConfig::udp(), ConnectionConfig::tcp()],
-    };
-    connections.iter_mut().for_each(|connection| connection.port = server.address.port());
-    NameServerConfig::new(server.address.ip(), true, connections)
-}
-
 fn trouble(error: &NetError, kind: RecordType) -> Trouble {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
             ResponseCode::NXDomain => Trouble::Nothing("the name does not exist".to_owned()),
-            ResponseCode::NoError => Trouble::Nothing(format!("the name has no {kind} record")),
+            ResponseCode::NoError => Trouble::Nothing(no_record(kind)),
             code => Trouble::Outage(format!("the name server answers {code}")),
         },
         NetError::Dns(DnsError::ResponseCode(code)) => {
@@ -160,6 +139,10 @@ fn trouble(error: &NetError, kind: RecordType) -> Trouble {
         NetError::Timeout => Trouble::Outage("no name server answers in time".to_owned()),
         other => Trouble::Outage(other.to_string()),
     }
+}
+
+fn no_record(kind: RecordType) -> String {
+    format!("the name has no {kind} record")
 }
 
 /// Who follows the SRV records of a name.
@@ -179,7 +162,7 @@ impl Services {
     }
 
     pub(super) async fn ask(&mut self) -> Result<Found, Trouble> {
-        let records = self.client.look_up(parse(&self.name)?, RecordType::SRV).await?;
+        let records = self.client.services(&self.name).await?;
         let mut pause = self.client.valid(&records);
         let services: Vec<&SRV> = records
             .iter()
@@ -229,7 +212,7 @@ impl Services {
                 let Some(name) = names.next() else { break };
                 let mut client = self.client.clone();
                 asked.spawn(async move {
-                    let answer = client.addresses(&name.to_utf8()).await;
+                    let answer = client.addresses_of(name.clone()).await;
                     (name, answer)
                 });
             }
@@ -296,6 +279,21 @@ mod tests {
         let known = HashMap::from([(there, vec![IpAddr::from([10, 0, 0, 1])])]);
         let found = endpoints(&records.iter().collect::<Vec<_>>(), &known);
         assert_eq!(found.iter().map(|it| it.backup).collect::<Vec<_>>(), [false]);
+    }
+
+    #[test]
+    fn names_are_asked_for_as_they_are_written() {
+        for (name, labels, absolute) in [
+            ("stack_web", &["stack_web"][..], false),
+            ("tasks.my_app_1", &["tasks", "my_app_1"], false),
+            ("_http._tcp.web", &["_http", "_tcp", "web"], false),
+            ("a_.-b-.Example.", &["a_", "-b-", "example"], true),
+        ] {
+            let parsed = parse(name).expect(name);
+            assert!(parsed.iter().eq(labels.iter().map(|label| label.as_bytes())), "{parsed:?}");
+            assert_eq!(parsed.is_fqdn(), absolute, "{name}");
+        }
+        assert!(parse("a..b").is_err() && parse(&"a".repeat(64)).is_err());
     }
 
     #[test]

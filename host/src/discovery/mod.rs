@@ -8,6 +8,8 @@ mod consul;
 pub mod dns;
 mod file;
 mod follow;
+mod hosts;
+mod nameservers;
 mod progress;
 pub mod slots;
 

@@ -105,6 +105,94 @@ fn whatever_becomes_of_the_name_server_the_last_servers_go_on_serving() {
 }
 
 #[test]
+fn one_name_server_that_answers_is_enough_whatever_another_does() {
+    let (_origins, port) = of_one_port(&["a"]);
+    let good = Dns::start();
+    good.addresses(NAME, 0, &[ip(1)]);
+    let truncated = Dns::start();
+    truncated.addresses(NAME, 0, &[ip(1)]);
+    truncated.truncate();
+    // One that knows no name at all, and denies this one.
+    let denying = Dns::start();
+    let failing = [Failing::Silent, Failing::Broken, Failing::Refused, Failing::Garbled, Failing::WrongId];
+    let failing = failing.map(|how| {
+        let dns = Dns::start();
+        dns.fail(Some(how));
+        dns
+    });
+    let mut setup = proxy();
+    let mut number = 0;
+    for good in [&good, &truncated] {
+        for other in failing.iter().chain([&denying]) {
+            for servers in [[good, other], [other, good]] {
+                number += 1;
+                let address = format!("{NAME}:{port}");
+                setup = setup
+                    .server_at(&format!("s{number}"), &address, &format!("resolvers = \"r{number}\""))
+                    .more(&Dns::section(&format!("r{number}"), &servers, EAGER));
+            }
+        }
+    }
+    let proxy = setup.start();
+    let (plain, over_tcp) = (good.questions(), truncated.over_tcp());
+    until("everybody is asked again and again", || {
+        (good.questions() > plain + 200 && truncated.over_tcp() > over_tcp + 100).then_some(())
+    });
+    for _ in 0..number {
+        assert_eq!(get(proxy.address(), "/").text(), "a");
+    }
+    until("each is logged", || (proxy.exchanges().len() == number).then_some(()));
+    let servers: std::collections::BTreeSet<String> =
+        proxy.exchanges().into_iter().map(|line| line.server).collect();
+    assert_eq!(servers.len(), number, "{servers:?}");
+    let lines = proxy.log.all();
+    assert!(!lines.iter().any(|line| line.contains("DOWN")), "{lines:?}");
+}
+
+#[test]
+fn a_name_is_gone_where_one_name_server_denies_it_and_none_knows_better() {
+    let dns = [Dns::start(), Dns::start(), Dns::start()];
+    let (_origins, port) = of_one_port(&["a"]);
+    dns[1].fail(Some(Failing::Silent));
+    dns[2].fail(Some(Failing::Refused));
+    dns[0].addresses(NAME, 0, &[ip(1)]);
+    let proxy = proxy()
+        .backend(&format!(
+            "servers = [{{ name = \"a\", address = \"{NAME}:{port}\", resolvers = \"test\" }}]"
+        ))
+        .more(&Dns::section("test", &dns.each_ref(), "min_ttl = \"50ms\"\nhold.nx = \"0s\""))
+        .start();
+    assert_eq!(get(proxy.address(), "/").text(), "a");
+    dns[0].addresses(NAME, 0, &[]);
+    proxy.log.wait("app/a is DOWN");
+    assert_eq!(get(proxy.address(), "/").status(), 503);
+    dns[0].addresses(NAME, 0, &[ip(1)]);
+    until("it serves again", || (get(proxy.address(), "/").text() == "a").then_some(()));
+}
+
+#[test]
+fn names_with_underscores_are_asked_for_wherever_they_stand() {
+    let dns = Dns::start();
+    let origin = origin("a").start();
+    let port = port(&origin);
+    for name in ["stack_web", "tasks.stack_web", "my_app_1.test", "trailing_.test"] {
+        dns.addresses(name, 0, &[ip(1)]);
+    }
+    dns.services("_http._tcp.web", 0, &[(1, 1, port, "my_app_1.test")]);
+    for servers in [
+        format!("servers = [{{ name = \"a\", address = \"stack_web:{port}\", resolvers = \"test\" }}]"),
+        format!("servers = [{{ name = \"a\", address = \"trailing_.test.:{port}\", resolvers = \"test\" }}]"),
+        format!(
+            "servers = {{ from = \"dns:tasks.stack_web:{port}\", name = \"a\", resolvers = \"test\", max = 2 }}"
+        ),
+        "servers = { from = \"srv:_http._tcp.web\", name = \"a\", resolvers = \"test\", max = 2 }".to_owned(),
+    ] {
+        let proxy = proxy().backend(&servers).more(&dns.resolvers(EAGER)).start();
+        assert_eq!(get(proxy.address(), "/").text(), "a", "{servers}");
+    }
+}
+
+#[test]
 fn services_have_ports_weights_and_priorities() {
     let dns = Dns::start();
     let origins = ["a", "b", "spare"].map(|name| origin(name).start());

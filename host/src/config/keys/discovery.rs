@@ -24,8 +24,8 @@ pub(super) const KEYS: &[Key] = &[
         kind: "an array of addresses, as in [\"udp@10.0.0.2:53\", \"tcp@10.0.0.3:53\"]",
         default: "those of `/etc/resolv.conf`",
         haproxy: "nameserver",
-        doc: "The DNS servers. `udp@`, or nothing: asked over UDP, and over TCP where an answer does not fit; `tcp@`: \
-              over TCP alone.",
+        doc: "The DNS servers, all asked at once: addresses that one has go before what the others say. `udp@`, or nothing: \
+              asked over UDP, and over TCP where an answer does not fit; `tcp@`: over TCP alone.",
         example: "nameservers = [\"udp@10.0.0.2:53\"]",
     },
     Key {

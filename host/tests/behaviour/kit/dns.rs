@@ -20,6 +20,8 @@ pub(crate) enum Failing {
     Refused,
     /// It answers with bytes that are no message.
     Garbled,
+    /// It answers to another question than the one that was asked.
+    WrongId,
 }
 
 /// A server, until the test ends.
@@ -77,9 +79,15 @@ impl Dns {
 
     /// A section `[resolvers.test]` that asks it, impatiently; with more lines.
     pub(crate) fn resolvers(&self, lines: &str) -> String {
+        Dns::section("test", &[self], lines)
+    }
+
+    /// A section `[resolvers.NAME]` that asks these.
+    pub(crate) fn section(name: &str, servers: &[&Dns], lines: &str) -> String {
+        let addresses: Vec<_> = servers.iter().map(|dns| format!("\"udp@{}\"", dns.address)).collect();
         format!(
-            "[resolvers.test]\nnameservers = [\"udp@{}\"]\ntimeout.retry = \"200ms\"\nresolve_retries = 1\n{lines}\n",
-            self.address
+            "[resolvers.{name}]\nnameservers = [{}]\ntimeout.retry = \"200ms\"\nresolve_retries = 1\n{lines}\n",
+            addresses.join(", ")
         )
     }
 
@@ -181,12 +189,15 @@ fn answer(state: &Mutex<State>, packet: &[u8], tcp: bool) -> Option<Vec<u8>> {
         Some(Failing::Garbled) => return Some(packet[..2].iter().copied().chain([0xff; 9]).collect()),
         Some(Failing::Broken) => 2,
         Some(Failing::Refused) => 5,
+        // Right but for the number, which is set below.
+        Some(Failing::WrongId) => 0,
         None if known => 0,
         None => 3,
     };
     let records = found.filter(|_| code == 0 && !truncated);
     let count = records.map_or(0, |(_, data)| data.len() as u16);
     let mut answer = packet[..2].to_vec();
+    answer[0] ^= u8::from(state.failing == Some(Failing::WrongId));
     answer.extend([0x84 | if truncated { 2 } else { 0 } | packet[2] & 1, 0x80 | code, 0, 1]);
     answer.extend(count.to_be_bytes());
     answer.extend([0; 4]);
