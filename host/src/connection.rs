@@ -6,14 +6,13 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use crate::buffer::Buffer;
-use crate::config::model::Http2;
 use crate::exchange::{Exchange, Next, secure};
 use crate::failure::{self, Failure};
 use crate::h2;
@@ -70,11 +69,22 @@ enum Arrival {
     /// Its head is there.
     Head(Came),
     /// The client speaks HTTP/2.
-    Http2(Http2),
+    Http2((Instant, SystemTime)),
     /// None comes any more: the client has gone, is too slow, or the process ends.
     Silence,
+    /// None came at all: the client closed a connection that it had said nothing on.
+    Nothing((Instant, SystemTime)),
     /// What came is no request.
     Failed(Failure, (Instant, SystemTime)),
+}
+
+/// How long a client is waited for, copied from the configuration: who waits must not hold on to that.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For a request, from its first byte or from the connection's beginning on.
+    request: Option<Duration>,
+    /// For the first byte of a further one.
+    keep_alive: Option<Duration>,
 }
 
 /// What was read.
@@ -96,42 +106,48 @@ pub(crate) async fn serve(
     let accepted = (Instant::now(), SystemTime::now());
     let mut client = Client::new(stream, peer, tls);
     let mut first = true;
-    let mut permitted = None;
+    let mut permitted = Permitted::default();
     loop {
-        let generation = worker.generation();
-        // The frontend may have gone with a reload: then its connections end with what they are at.
-        let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) else {
-            return;
+        let Some(patience) = patience(&worker, &doorway, &mut permitted, peer) else {
+            return client.leave().await;
         };
-        if !is_permitted(&mut permitted, frontend, peer) {
-            frontend.tally.denied_connections.add(1);
-            return;
-        }
-        let arrival = client.await_request(&worker, &doorway, frontend, first.then_some(accepted)).await;
+        let arrival = client.await_request(&worker, &doorway, patience, first.then_some(accepted)).await;
         first = false;
-        // A reload may have come while this waited.
+        // A reload may have come while this waited, which held on to nothing of the configuration of before: the
+        // request belongs to the one in force now, from here to its end.
         let generation = worker.generation();
+        // The frontend may have gone: then its connections end with what they are at.
         let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) else {
-            return;
+            return client.leave().await;
         };
-        if !is_permitted(&mut permitted, frontend, peer) {
+        if !permitted.admits(frontend, peer) {
             frontend.tally.denied_connections.add(1);
             break;
         }
         match arrival {
             Arrival::Head(came) => {
-                let next = Exchange::new(&worker, &generation, frontend, &mut client, came).run().await;
-                if next == Next::Close {
+                let mut exchange = Exchange::new(&worker, &doorway, &generation, frontend, &mut client, came);
+                if exchange.run().await == Next::Close {
                     break;
                 }
             }
-            Arrival::Http2(settings) => {
+            Arrival::Http2(began) => {
+                let Some(settings) = frontend.shared.config.http2.clone() else {
+                    client.refuse(&worker, frontend, Failure::BadRequest, began).await;
+                    break;
+                };
                 client.scratch.release();
+                // A connection of HTTP/2 may last for days.
                 drop(generation);
                 // In a box, so that connections of HTTP/1 do not carry the room for it.
                 return Box::pin(h2::serve(worker, doorway, settings, client)).await;
             }
-            Arrival::Silence => return,
+            Arrival::Silence => return client.leave().await,
+            Arrival::Nothing(_) if frontend.shared.config.dontlognull => return,
+            Arrival::Nothing(began) => {
+                client.refuse(&worker, frontend, Failure::ClientAbortsRequest, began).await;
+                break;
+            }
             Arrival::Failed(failure, began) => {
                 client.refuse(&worker, frontend, failure, began).await;
                 break;
@@ -180,37 +196,30 @@ impl Client {
         &mut self,
         worker: &Worker,
         doorway: &Doorway,
-        frontend: &FrontendSeat,
+        patience: Patience,
         accepted: Option<(Instant, SystemTime)>,
     ) -> Arrival {
-        let timeouts = &frontend.shared.config.timeout;
-        let request_timeout = timeouts.http_request.or(timeouts.client);
         let now = accepted.map_or_else(Instant::now, |(instant, _)| instant);
-        let wait =
-            if accepted.is_some() { request_timeout } else { timeouts.http_keep_alive.or(request_timeout) };
-        self.timer.set(now, wait);
+        self.timer.set(now, if accepted.is_some() { patience.request } else { patience.keep_alive });
         if self.buffer.is_empty() {
             match self.first_bytes(worker, doorway, accepted.is_some()).await {
                 Some(Ok(count)) if count > 0 => {}
                 Some(Err(failure)) if accepted.is_some() => {
                     return Arrival::Failed(failure, accepted.unwrap_or_else(now_twice));
                 }
-                Some(_) if accepted.is_some() && !frontend.shared.config.dontlognull => {
-                    return Arrival::Failed(Failure::ClientAbortsRequest, accepted.unwrap_or_else(now_twice));
+                Some(Ok(_)) if accepted.is_some() => {
+                    return Arrival::Nothing(accepted.unwrap_or_else(now_twice));
                 }
                 _ => return Arrival::Silence,
             }
         }
         let began = now_twice();
         if accepted.is_none() {
-            self.timer.set(began.0, request_timeout);
+            self.timer.set(began.0, patience.request);
         }
-        let http2 = frontend.shared.config.http2.as_ref().filter(|_| accepted.is_some());
-        match self.whole_head(worker, http2.is_some()).await {
-            Ok(Read::Preface) => match http2 {
-                Some(settings) => Arrival::Http2(settings.clone()),
-                None => Arrival::Failed(Failure::BadRequest, began),
-            },
+        let http2 = accepted.is_some() && speaks_http2(worker, doorway);
+        match self.whole_head(worker, http2).await {
+            Ok(Read::Preface) => Arrival::Http2(began),
             Ok(Read::Head { waited }) => {
                 let (first_byte, first_byte_at) = began;
                 // Nearly always all of it came at once, and the time need not be asked for again.
@@ -358,6 +367,19 @@ impl Client {
         worker.log(&frontend.log, &record);
     }
 
+    /// Ends a connection on which nothing is owed; by TLS with a word, without which a client could not tell it from one
+    /// that somebody has cut.
+    async fn leave(mut self) {
+        if self.tls.is_some() {
+            // Nobody waits until the socket takes it.
+            poll_fn(|context| {
+                let _ = self.stream.split().1.poll_shutdown(context);
+                Poll::Ready(())
+            })
+            .await;
+        }
+    }
+
     /// Ends the connection so that what was sent last arrives: a socket closed on bytes that were never read
     /// is reset, and takes the answer with it.
     async fn linger(mut self) {
@@ -381,20 +403,47 @@ impl Client {
     }
 }
 
-/// Whether the frontend's lists let the client in. They are asked once, and again when others came into force:
-/// `permitted` are those that were asked last, and said yes.
-pub(crate) fn is_permitted(
-    permitted: &mut Option<Arc<Access>>,
-    frontend: &FrontendSeat,
+/// How long the frontend in force waits for the client. `None`: there is none, or its lists keep the client out.
+fn patience(
+    worker: &Worker,
+    doorway: &Doorway,
+    permitted: &mut Permitted,
     peer: Option<SocketAddr>,
-) -> bool {
-    let Some(access) = &frontend.shared.config.access else { return true };
-    if permitted.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, access)) {
-        return true;
+) -> Option<Patience> {
+    let generation = worker.generation();
+    let frontend = generation.frontends.get(doorway.frontend()?)?;
+    if !permitted.admits(frontend, peer) {
+        frontend.tally.denied_connections.add(1);
+        return None;
     }
-    let permits = access.permits(peer.map(|peer| peer.ip()));
-    *permitted = Some(access.clone()).filter(|_| permits);
-    permits
+    let timeouts = &frontend.shared.config.timeout;
+    let request = timeouts.http_request.or(timeouts.client);
+    Some(Patience { request, keep_alive: timeouts.http_keep_alive.or(request) })
+}
+
+fn speaks_http2(worker: &Worker, doorway: &Doorway) -> bool {
+    let generation = worker.generation();
+    let frontend = doorway.frontend().and_then(|index| generation.frontends.get(index));
+    frontend.is_some_and(|frontend| frontend.shared.config.http2.is_some())
+}
+
+/// The lists of networks that have let a client in, so that they are asked once, and others when they come into force.
+/// Not held on to: a client may stay for longer than they do.
+#[derive(Debug, Default)]
+pub(crate) struct Permitted(Weak<Access>);
+
+impl Permitted {
+    /// Whether the frontend's lists let the client in.
+    pub(crate) fn admits(&mut self, frontend: &FrontendSeat, peer: Option<SocketAddr>) -> bool {
+        let Some(access) = &frontend.shared.config.access else { return true };
+        // As long as there is a weak reference, nothing else comes to stand at this address.
+        if std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(access)) {
+            return true;
+        }
+        let permits = access.permits(peer.map(|peer| peer.ip()));
+        self.0 = if permits { Arc::downgrade(access) } else { Weak::new() };
+        permits
+    }
 }
 
 fn now_twice() -> (Instant, SystemTime) {

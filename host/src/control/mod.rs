@@ -40,7 +40,7 @@ use crate::pages::{Pages, Shelf};
 use crate::policy::{self, BackendPolicies};
 use crate::stats::{InForce, Source};
 use crate::tls::{Prepared, expiry};
-use crate::worker::{self, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Process, Tune};
+use crate::worker::{self, Alive, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Process, Tune};
 
 pub(crate) use checked::{Checked, Origin, check, load_lists};
 use files::Watch;
@@ -202,6 +202,7 @@ impl Control {
         // From here on to the hand-over nothing can fail but the binding of new addresses.
         let (doors, mut sockets) = self.bind_new(&config)?;
         let admin = self.bind_admin(&config)?;
+        let alive = Alive::default();
         let mut done = Vec::new();
         for (index, hand) in self.workers.iter().enumerate() {
             let (told, heard) = oneshot::channel();
@@ -230,6 +231,7 @@ impl Control {
                     })
                     .collect(),
                 doors: doors_of(&config, &tls, &doors, &mut sockets),
+                alive: alive.clone(),
                 done: told,
             };
             hand.commands.send(Command::Serve(Box::new(plan))).context("a worker has ended")?;
@@ -257,6 +259,7 @@ impl Control {
             backends: self.backends.clone(),
             policies: opened.iter().map(BackendPolicies::watch).collect(),
             limits: self.limits.all(),
+            generation: Arc::downgrade(&alive),
         });
         self.open_admin(&config, admin)?;
         tally::log(&std::mem::replace(&mut self.policies, opened));

@@ -41,7 +41,7 @@ use crate::http::cookies;
 use crate::http::head::{Framing, Known, Version};
 use crate::limit::Refusal;
 use crate::policy::{Affinity, Key, Standing};
-use crate::worker::{BackendSeat, FrontendSeat, Generation, Worker};
+use crate::worker::{BackendSeat, Doorway, FrontendSeat, Generation, Worker};
 use answer::Answer;
 use edits::Edits;
 use story::Story;
@@ -71,6 +71,7 @@ enum Admission {
 /// A request on its way.
 pub(crate) struct Exchange<'a> {
     worker: &'a Worker,
+    doorway: &'a Doorway,
     generation: &'a Generation,
     frontend: &'a FrontendSeat,
     /// The one that serves it; the frontend's default until it is admitted.
@@ -94,6 +95,7 @@ impl<'a> Exchange<'a> {
     /// The exchange of the request whose head the client's side holds.
     pub(crate) fn new(
         worker: &'a Worker,
+        doorway: &'a Doorway,
         generation: &'a Generation,
         frontend: &'a FrontendSeat,
         client: &'a mut Client,
@@ -107,6 +109,7 @@ impl<'a> Exchange<'a> {
         let upload = Transfer::new(client.scratch.request.framing, encoding, pending);
         Exchange {
             worker,
+            doorway,
             generation,
             frontend,
             backend,
@@ -273,11 +276,17 @@ impl<'a> Exchange<'a> {
     /// read to its end.
     fn connection_after(&self, whole: bool) -> Connection {
         let request = &self.client.scratch.request;
-        match (whole && request.keep_alive && !self.worker.is_draining(), request.version) {
+        match (whole && request.keep_alive && !self.is_last(), request.version) {
             (false, _) => Connection::Close,
             (true, Version::Http10) => Connection::KeepAlive,
             (true, Version::Http11) => Connection::Keep,
         }
+    }
+
+    /// Whether the client's connection ends with this exchange, whatever its heads say: the process drains, or a
+    /// reload has closed the listener.
+    fn is_last(&self) -> bool {
+        self.worker.is_draining() || self.doorway.frontend().is_none()
     }
 
     /// Sends an answer of our own.

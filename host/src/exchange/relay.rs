@@ -26,7 +26,7 @@ impl Exchange<'_> {
         let framing = if tunnel { Framing::Close } else { response.framing };
         let ends_by_itself = framing != Framing::Close
             && !(framing == Framing::Chunked && (dechunk || response.version == Version::Http10));
-        let keep_alive = request.keep_alive && ends_by_itself && !self.worker.is_draining();
+        let keep_alive = request.keep_alive && ends_by_itself && !self.is_last();
         let cookie_attributes = self.cookie_attributes();
         let shape = Shape { dechunk, keep_alive: keep_alive || tunnel, switching, cookie_attributes };
         let mut head = std::mem::take(&mut self.client.scratch.down);

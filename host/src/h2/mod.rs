@@ -29,10 +29,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config::model::Http2;
-use crate::connection::{self, Came, Client};
+use crate::connection::{Came, Client, Permitted};
 use crate::exchange::Exchange;
 use crate::failure::Failure;
-use crate::rules::Access;
 use crate::scratch::Scratch;
 use crate::stream::Stream::Carried;
 use crate::timer::Timer;
@@ -69,7 +68,7 @@ struct Connection {
     /// Whether any has begun.
     greeted: Cell<bool>,
     /// The lists of networks that have let the client in.
-    permitted: RefCell<Option<Arc<Access>>>,
+    permitted: RefCell<Permitted>,
     /// Whether lists that came into force since do not.
     unwanted: Cell<bool>,
     /// Since when none is active.
@@ -173,7 +172,7 @@ impl Connection {
         let generation = self.worker.generation();
         let frontend = self.doorway.frontend().and_then(|index| generation.frontends.get(index));
         let Some(frontend) = frontend else { return false };
-        if connection::is_permitted(&mut self.permitted.borrow_mut(), frontend, self.peer) {
+        if self.permitted.borrow_mut().admits(frontend, self.peer) {
             return false;
         }
         frontend.tally.denied_connections.add(1);
@@ -253,9 +252,12 @@ async fn exchange(
     match head.and_then(|()| client.take_head(worker.tune)) {
         Ok(()) => {
             let came = Came { first_byte, first_byte_at, head: first_byte };
-            Exchange::new(worker, &generation, frontend, &mut client, came).run().await;
+            let doorway = &connection.doorway;
+            Exchange::new(worker, doorway, &generation, frontend, &mut client, came).run().await;
         }
         Err(failure) => client.refuse(worker, frontend, failure, (first_byte, first_byte_at)).await,
     }
+    // Over, and what follows takes as long as the client likes.
+    drop(generation);
     client.finish().await;
 }

@@ -60,6 +60,9 @@ pub struct Process {
     pub max_fds: Option<u64>,
     /// Threads.
     pub threads: u64,
+    /// Configurations that requests are served by: the one in force, and those of before whose last exchanges have not
+    /// ended.
+    pub generations: usize,
     /// Configurations that were put into force since the start, the first not counted.
     pub reloads: u64,
     /// Configurations that were refused.

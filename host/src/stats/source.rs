@@ -2,8 +2,8 @@
 //! count. It lives on the control thread and is read there; workers never notice.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
@@ -34,6 +34,8 @@ pub(crate) struct InForce {
     pub(crate) policies: Vec<Watch>,
     /// Those of frontends and backends that have any.
     pub(crate) limits: Vec<Arc<Limits>>,
+    /// Whether any worker still serves by it.
+    pub(crate) generation: Weak<()>,
 }
 
 /// The source of snapshots.
@@ -43,6 +45,8 @@ pub(crate) struct Source {
     workers: Vec<Handle>,
     started: (Instant, SystemTime),
     in_force: RefCell<InForce>,
+    /// Configurations of before, while exchanges hold them.
+    former: RefCell<Vec<Weak<()>>>,
     reloads: Cell<u64>,
     reloads_failed: Cell<u64>,
     configured: Cell<SystemTime>,
@@ -60,6 +64,7 @@ impl Source {
             workers,
             started: (Instant::now(), now),
             in_force: RefCell::default(),
+            former: RefCell::default(),
             reloads: Cell::new(0),
             reloads_failed: Cell::new(0),
             configured: Cell::new(now),
@@ -70,7 +75,10 @@ impl Source {
 
     /// From now on this is in force.
     pub(crate) fn put_into_force(&self, in_force: InForce) {
-        self.in_force.replace(in_force);
+        let former = self.in_force.replace(in_force).generation;
+        let mut all = self.former.borrow_mut();
+        all.push(former);
+        all.retain(|generation| generation.strong_count() > 0);
         self.configured.set(SystemTime::now());
     }
 
@@ -119,6 +127,12 @@ impl Source {
         }
     }
 
+    /// Configurations that workers still serve by: the one in force, and those whose last exchanges have not ended.
+    fn generations(&self) -> usize {
+        let former = self.former.borrow();
+        former.iter().filter(|generation| generation.strong_count() > 0).count() + 1
+    }
+
     fn process(&self) -> Process {
         let system = system::usage();
         let connections = &self.process.connections;
@@ -136,6 +150,7 @@ impl Source {
             open_fds: system.open_fds,
             max_fds: system.max_fds,
             threads: system.threads,
+            generations: self.generations(),
             reloads: self.reloads.get(),
             reloads_failed: self.reloads_failed.get(),
             configured_ms: ms(self.configured.get()),

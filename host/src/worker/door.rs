@@ -26,6 +26,8 @@ pub(crate) struct Doorway {
     frontend: Cell<Option<usize>>,
     connections: Arc<Count>,
     closed: Notify,
+    /// Told when it may lead to another frontend.
+    moved: Notify,
     /// Which of the frontend's listeners it is, from 1 on.
     number: Cell<usize>,
     /// TLS with those who come from now on.
@@ -35,13 +37,14 @@ pub(crate) struct Doorway {
 impl Doorway {
     /// A door to the frontend of this index, whose clients are counted there.
     pub(super) fn new(frontend: usize, connections: Arc<Count>) -> Rc<Doorway> {
-        let (closed, number, tls) = (Notify::new(), Cell::new(1), RefCell::default());
-        Rc::new(Doorway { frontend: Cell::new(Some(frontend)), connections, closed, number, tls })
+        let (closed, moved, number, tls) = (Notify::new(), Notify::new(), Cell::new(1), RefCell::default());
+        Rc::new(Doorway { frontend: Cell::new(Some(frontend)), connections, closed, moved, number, tls })
     }
 
     /// From now on it leads to another frontend.
     pub(super) fn lead_to(&self, frontend: usize) {
         self.frontend.set(Some(frontend));
+        self.moved.notify_waiters();
     }
 
     /// From now on clients are met with this TLS, or in clear.
@@ -183,26 +186,32 @@ impl Places {
     /// Takes a place under each bound, all at once: whoever waits for one holds none. `None` where the door
     /// leads nowhere any more.
     async fn take(worker: &Worker, doorway: &Doorway) -> Option<Places> {
+        loop {
+            match Places::try_take(worker, doorway)? {
+                Ok(places) => return Some(places),
+                // A reload may have the door lead to another frontend, whose bound is another.
+                Err(full) => tokio::select! {
+                    () = full.has_room() => {}
+                    () = doorway.moved.notified() => {}
+                },
+            }
+        }
+    }
+
+    /// Takes a place under each bound, or says which one is reached. Whoever waits for that holds nothing of the
+    /// generation, which a reload may replace meanwhile.
+    fn try_take(worker: &Worker, doorway: &Doorway) -> Option<Result<Places, Arc<Count>>> {
         let generation = worker.generation();
         let frontend = generation.frontends.get(doorway.frontend()?)?;
         let counts = [&doorway.connections, &frontend.shared.connections, &worker.process.connections];
-        loop {
-            let mut places = Places([const { None }; 3]);
-            let full = counts.iter().zip(&mut places.0).find_map(|(count, place)| {
-                if !count.try_enter() {
-                    return Some(count);
-                }
-                *place = Some(Arc::clone(count));
-                None
-            });
-            match full {
-                None => return Some(places),
-                Some(full) => {
-                    drop(places);
-                    full.has_room().await;
-                }
+        let mut places = Places([const { None }; 3]);
+        for (count, place) in counts.into_iter().zip(&mut places.0) {
+            if !count.try_enter() {
+                return Some(Err(count.clone()));
             }
+            *place = Some(count.clone());
         }
+        Some(Ok(places))
     }
 }
 

@@ -8,7 +8,7 @@ mod door;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc};
 use std::task::Waker;
@@ -21,6 +21,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::backend::Backend;
+use crate::backend::server::Server;
 use crate::config::model::{self, BindAddress};
 use crate::count::Count;
 use crate::limit::Limits;
@@ -75,8 +76,8 @@ pub(crate) struct BackendSeat {
     pub(crate) shared: Arc<Backend>,
     pub(crate) balancer: RefCell<Balancer>,
     pub(crate) persistence: Option<RefCell<Persistence>>,
-    /// Idle connections, by server.
-    pub(crate) pools: Vec<RefCell<Pool>>,
+    /// Idle connections, by server; those to a server that stays are the same through reloads.
+    pub(crate) pools: Vec<Rc<RefCell<Pool>>>,
     /// Its pages from files.
     pub(crate) pages: Arc<Pages>,
     /// How much it lets in.
@@ -102,11 +103,16 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// A configuration on a worker.
+/// A configuration on a worker. Exchanges hold it, and nobody who merely waits for one: so it goes, with its backends,
+/// its policies' memory, its rules and its lists, when its last exchange ends.
 pub(crate) struct Generation {
     pub(crate) frontends: Vec<FrontendSeat>,
     pub(crate) backends: Vec<BackendSeat>,
+    _alive: Alive,
 }
+
+/// Held by a configuration's generation on each worker, so that the control thread can tell whether any is left.
+pub(crate) type Alive = Arc<()>;
 
 /// Sizes and bounds, at hand for every connection.
 #[derive(Debug, Clone, Copy)]
@@ -149,6 +155,7 @@ pub(crate) struct Plan {
     pub(crate) frontends: Vec<FrontendSeat>,
     pub(crate) backends: Vec<BackendPlan>,
     pub(crate) doors: Vec<Door>,
+    pub(crate) alive: Alive,
     /// Told when the worker serves it.
     pub(crate) done: oneshot::Sender<()>,
 }
@@ -182,6 +189,8 @@ pub(crate) struct Worker {
     pub(crate) process: Arc<Process>,
     pub(crate) tune: Tune,
     generation: RefCell<Rc<Generation>>,
+    /// The idle connections of all generations that live.
+    pools: RefCell<Vec<Weak<RefCell<Pool>>>>,
     log: RefCell<WorkerLog>,
     log_pending: Notify,
     draining: Cell<bool>,
@@ -221,6 +230,17 @@ impl Worker {
         }
     }
 
+    /// Does this to the idle connections to each server, and forgets those whose generations have gone.
+    fn each_pool(&self, mut act: impl FnMut(&mut Pool)) {
+        self.pools.borrow_mut().retain(|pool| match pool.upgrade() {
+            Some(pool) => {
+                act(&mut pool.borrow_mut());
+                true
+            }
+            None => false,
+        });
+    }
+
     fn wake_all(&self) {
         for (_, waker) in self.tasks.borrow().iter() {
             waker.wake_by_ref();
@@ -246,7 +266,12 @@ pub(crate) fn run(
     let worker = Rc::new(Worker {
         process,
         tune,
-        generation: RefCell::new(Rc::new(Generation { frontends: Vec::new(), backends: Vec::new() })),
+        generation: RefCell::new(Rc::new(Generation {
+            frontends: Vec::new(),
+            backends: Vec::new(),
+            _alive: Arc::default(),
+        })),
+        pools: RefCell::default(),
         log: RefCell::new(log),
         log_pending: Notify::new(),
         draining: Cell::new(false),
@@ -274,10 +299,7 @@ async fn command_loop(worker: Rc<Worker>, mut commands: UnboundedReceiver<Comman
             Some(Command::Drain) => {
                 worker.draining.set(true);
                 doors.drain().for_each(|(_, door)| door.shut());
-                let generation = worker.generation();
-                for pool in generation.backends.iter().flat_map(|backend| &backend.pools) {
-                    pool.borrow_mut().clear();
-                }
+                worker.each_pool(Pool::clear);
                 worker.wake_all();
             }
             Some(Command::Stop) | None => break,
@@ -316,8 +338,9 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
     for (_, gone) in std::mem::replace(doors, open) {
         gone.wall_up();
     }
+    let mut known = known_pools(&worker.generation());
     let backends = plan.backends.into_iter().map(|backend| BackendSeat {
-        pools: backend.shared.servers.iter().map(|_| RefCell::default()).collect(),
+        pools: backend.shared.servers.iter().map(|server| pool(worker, &mut known, server)).collect(),
         shared: backend.shared,
         balancer: RefCell::new(backend.balancer),
         persistence: backend.persistence.map(RefCell::new),
@@ -325,9 +348,9 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
         limits: backend.limits,
         tallies: backend.tallies,
     });
-    let generation = Generation { frontends: plan.frontends, backends: backends.collect() };
-    let old = worker.generation.replace(Rc::new(generation));
-    hand_over_pools(&old, &worker.generation());
+    let backends = backends.collect();
+    let generation = Generation { frontends: plan.frontends, backends, _alive: plan.alive };
+    worker.generation.replace(Rc::new(generation));
     for (socket, doorway) in arrivals {
         match Listener::new(socket) {
             Ok(listener) => drop(tokio::task::spawn_local(door::accept(worker.clone(), listener, doorway))),
@@ -340,19 +363,25 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
     let _ = plan.done.send(());
 }
 
-/// Connections to servers that stay are kept.
-fn hand_over_pools(old: &Generation, new: &Generation) {
-    for backend in &new.backends {
-        for (server, pool) in backend.shared.servers.iter().zip(&backend.pools) {
-            let before = old.backends.iter().find_map(|old| {
-                let index = old.shared.servers.iter().position(|before| Arc::ptr_eq(before, server))?;
-                old.pools.get(index)
-            });
-            if let Some(before) = before {
-                pool.swap(before);
-            }
-        }
-    }
+/// Idle connections by their servers, which live as long as `generation` does.
+fn known_pools(generation: &Generation) -> HashMap<*const Server, Rc<RefCell<Pool>>> {
+    let all =
+        generation.backends.iter().flat_map(|backend| backend.shared.servers.iter().zip(&backend.pools));
+    all.map(|(server, pool)| (Arc::as_ptr(server), pool.clone())).collect()
+}
+
+/// The idle connections to a server: those of before, where it stays. Exchanges that began before put theirs there too,
+/// where they are found again and grow old.
+fn pool(
+    worker: &Worker,
+    known: &mut HashMap<*const Server, Rc<RefCell<Pool>>>,
+    server: &Arc<Server>,
+) -> Rc<RefCell<Pool>> {
+    known.remove(&Arc::as_ptr(server)).unwrap_or_else(|| {
+        let pool = Rc::default();
+        worker.pools.borrow_mut().push(Rc::downgrade(&pool));
+        pool
+    })
 }
 
 /// Hands log lines over, soon after they were written and many at once.
@@ -370,10 +399,7 @@ async fn flush_logs(worker: Rc<Worker>) {
 async fn purge_pools(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(PURGE_INTERVAL).await;
-        let generation = worker.generation();
         let now = Instant::now();
-        for pool in generation.backends.iter().flat_map(|backend| &backend.pools) {
-            pool.borrow_mut().purge(now, worker.tune.pool_idle_timeout);
-        }
+        worker.each_pool(|pool| pool.purge(now, worker.tune.pool_idle_timeout));
     }
 }

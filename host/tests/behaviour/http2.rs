@@ -42,9 +42,13 @@ pub(super) fn http2(proxy: &Proxy) -> Http2 {
 
 /// The same by TLS, with these settings: what ALPN must have agreed on is HTTP/2.
 fn http2_by_tls(proxy: &Proxy, clients: &Clients) -> Http2 {
+    http2_by_tls_at(proxy.address(), clients)
+}
+
+pub(super) fn http2_by_tls_at(address: &str, clients: &Clients) -> Http2 {
     let mut config = rustls::ClientConfig::clone(&clients.0);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let address = proxy.address().to_owned();
+    let address = address.to_owned();
     let connect = async move {
         let socket = tokio::net::TcpStream::connect(address).await.expect("nothing fails here");
         let name = "a.example".try_into().expect("a name");
@@ -76,6 +80,11 @@ where
 }
 
 impl Http2 {
+    /// Whether the connection takes no further requests.
+    pub(super) fn has_ended(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     pub(super) fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
         Request::builder().method(method).uri(format!("{}{path}", self.base))
     }

@@ -20,6 +20,7 @@ mod discovery_sources;
 mod ending;
 mod failures;
 mod feedback;
+mod generations;
 mod health;
 mod http;
 mod http2;

@@ -85,6 +85,13 @@ pub(in super::super) const PROCESS: &[Metric<Process>] = &[
         read: Gauge(|it| Some(f64::from(it.draining))),
     },
     Metric {
+        name: "config_generations",
+        haproxy: "",
+        help: "Configurations that requests are served by: the one in force, and each of before until the last exchange \
+               that began under it ends",
+        read: Gauge(|it| Some(it.generations as f64)),
+    },
+    Metric {
         name: "config_reloads",
         haproxy: "",
         help: "Configurations that were put into force since the start",
