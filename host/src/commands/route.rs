@@ -13,7 +13,7 @@ use crate::config::model::{BindAddress, Config, Frontend};
 use crate::config::{self, suggest};
 use crate::control;
 use crate::http::head::RequestHead;
-use crate::http::parse;
+use crate::http::{parse, target};
 use crate::rules::{CERTIFICATE_LINES, Decision, Ending, Facts, HeaderEdit, Rule, Tls, reason};
 
 /// The request, and where its configuration is.
@@ -85,7 +85,7 @@ fn explain(
     source: &Source,
     options: &Options,
 ) -> Result<String, Error> {
-    let url = split(&options.url).map_err(Error::Usage)?;
+    let url = split(&options.method, &options.url).map_err(Error::Usage)?;
     let mut head = request(options, &url)?;
     if frontend.asks_certificates {
         head.forget(&CERTIFICATE_LINES);
@@ -222,7 +222,10 @@ fn place(source: &Source, rule: &Rule) -> String {
 
 /// The request's head, read as any client's would be.
 fn request(options: &Options, url: &Url<'_>) -> Result<RequestHead, Error> {
-    let mut text = format!("{} {} HTTP/1.1\r\n", options.method, url.target);
+    // A path alone says nothing of a host, which HTTP/1.0 allows.
+    let has_host = |line: &String| line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case("host:"));
+    let version = if url.authority.is_empty() && !options.headers.iter().any(has_host) { 0 } else { 1 };
+    let mut text = format!("{} {} HTTP/1.{version}\r\n", options.method, url.target);
     if !url.authority.is_empty() {
         text += &format!("host: {}\r\n", url.authority);
     }
@@ -239,27 +242,38 @@ fn request(options: &Options, url: &Url<'_>) -> Result<RequestHead, Error> {
     let mut head = RequestHead::default();
     match parse::request(text.as_bytes(), 1_000, &mut head) {
         Ok(Some(length)) if length == text.len() => Ok(head),
-        _ => Err(Error::Usage("this is no request: it would be answered with 400".to_owned())),
+        Err(reason) => {
+            Err(Error::Usage(format!("this is no request: it would be answered with 400, for {reason}")))
+        }
+        Ok(_) => Err(Error::Usage("this is no request: it would be answered with 400".to_owned())),
     }
 }
 
-fn split(url: &str) -> Result<Url<'_>, String> {
-    let Some((scheme, rest)) = url.split_once("://").filter(|_| !url.starts_with('/')) else {
-        let is_path = url.starts_with('/') || url == "*";
-        let complaint = || format!("`{url}` is neither a URL nor a path: write https://{url} or /{url}");
-        return is_path
-            .then(|| Url { tls: false, authority: "", port: None, target: url.to_owned() })
-            .ok_or_else(complaint);
+/// The parts of what stands on the command line; a CONNECT has a host and a port there.
+fn split<'u>(method: &str, url: &'u str) -> Result<Url<'u>, String> {
+    let plain = |authority| Url { tls: false, authority, port: port(authority), target: url.to_owned() };
+    if method == "CONNECT" {
+        return Ok(plain(url));
+    }
+    if url.starts_with('/') || url == "*" {
+        return Ok(plain(""));
+    }
+    let Some(scheme) = target::scheme(url.as_bytes()) else {
+        return Err(format!("`{url}` is neither a URL nor a path: write https://{url} or /{url}"));
     };
-    let tls = match scheme {
+    let (scheme, rest) = (&url[..scheme], &url[scheme + "://".len()..]);
+    let tls = match &*scheme.to_ascii_lowercase() {
         "http" => false,
         "https" => true,
         _ => return Err(format!("`{scheme}` is neither http nor https")),
     };
     let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let slash = if target.starts_with('/') { "" } else { "/" };
-    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    Ok(Url { tls, authority, port, target: format!("{slash}{target}") })
+    Ok(Url { tls, authority, port: port(authority), target: format!("{slash}{target}") })
+}
+
+fn port(authority: &str) -> Option<u16> {
+    target::authority(authority.as_bytes())?.port
 }
 
 #[cfg(test)]
@@ -321,11 +335,18 @@ response = { del_header = "server" }
 
     #[test]
     fn urls_are_taken_apart() {
-        let url = split("https://a.example:8443?x").expect("a URL");
+        let url = split("GET", "https://a.example:8443?x").expect("a URL");
         assert_eq!(
             (url.tls, url.authority, url.port, &*url.target),
             (true, "a.example:8443", Some(8443), "/?x")
         );
-        assert!(split("a.example").is_err() && split("ftp://a/").is_err());
+        for url in ["a.example", "ftp://a/", "admin?://x", ".://x/y"] {
+            assert!(split("GET", url).is_err(), "{url}");
+        }
+        let proxied = split("CONNECT", "a.example:443").expect("a host and a port");
+        assert_eq!(
+            (proxied.authority, proxied.port, &*proxied.target),
+            ("a.example:443", Some(443), "a.example:443")
+        );
     }
 }

@@ -32,6 +32,13 @@ pub(super) fn drops(edits: &[LineEdit], name: &[u8]) -> bool {
     })
 }
 
+/// The names that are changed.
+pub(super) fn names(edits: &[LineEdit]) -> impl Iterator<Item = &str> {
+    edits.iter().map(|edit| match edit {
+        LineEdit::Set(name, _) | LineEdit::Remove(name) | LineEdit::Add(name, _) => &**name,
+    })
+}
+
 /// Writes the lines that are added: each unless a later edit takes its name away.
 pub(super) fn write_added(edits: &[LineEdit], out: &mut Vec<u8>) {
     for (index, edit) in edits.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! The request as the server gets it: the client's head, less what ends at this hop, with the edits of
 //! persistence and rules, and the client's address.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::edits::{self, Edits};
@@ -8,6 +9,7 @@ use crate::config::model::{ForwardFor, Network};
 use crate::http::cookies;
 use crate::http::head::{Field, Known, RequestHead, Version, write_line};
 use crate::http::parse::tokens;
+use crate::http::target;
 use crate::policy::{Key, KeyEdit};
 
 /// What the host changes in a request.
@@ -28,8 +30,13 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
     let key = changes.key.filter(|(_, edit, _)| **edit != KeyEdit::Keep);
     // Keys of the name that stand before the one at hand.
     let mut before = 0;
-    let target = changes.edits.target.as_deref().unwrap_or(head.target());
     let edits = &changes.edits.request[..];
+    let target = changes.edits.target.as_deref().unwrap_or(head.target());
+    let target = if edits::names(edits).any(|name| name.eq_ignore_ascii_case("host")) {
+        &*without_authority(head, target)
+    } else {
+        target
+    };
     out.extend_from_slice(head.method());
     out.push(b' ');
     match key {
@@ -83,6 +90,18 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
         out.extend_from_slice(b"connection: keep-alive\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// A target without scheme and authority: beside those, a host that rules have chosen would count for some servers, and
+/// for others not (RFC 9112, section 3.2.2).
+fn without_authority<'t>(head: &RequestHead, target: &'t [u8]) -> Cow<'t, [u8]> {
+    let Some(path) = target::path_of(target).map(|path| &target[path.start..]) else { return target.into() };
+    match path.first() {
+        Some(b'/') => path.into(),
+        None if !head.has_path() => b"*".into(),
+        // A URL without a path, but perhaps with a query.
+        _ => [b"/", path].concat().into(),
+    }
 }
 
 /// Writes the Connection line of an upgrade: of the client's, the token that asks for it, as it is spelt.
@@ -217,7 +236,7 @@ mod tests {
 
     fn written(request: &str, changes: &Changes<'_>) -> String {
         let mut head = RequestHead::default();
-        parse::request(request.as_bytes(), 101, &mut head).unwrap().unwrap();
+        parse::written_request(request.as_bytes(), 101, &mut head).unwrap().unwrap();
         let mut out = Vec::new();
         write(&head, changes, &mut out);
         String::from_utf8(out).unwrap()
@@ -343,6 +362,28 @@ mod tests {
         assert_eq!(lines(&backend, "10.0.0.1"), "\r\n");
         assert_eq!(lines(&backend, "10.0.0.2"), "\r\n");
         assert_eq!(lines(&ForwardFor { if_none: true, ..backend }, "10.0.0.3"), "\r\n");
+    }
+
+    #[test]
+    fn a_host_that_rules_choose_is_the_only_one() {
+        let edits = |target: Option<&str>| Edits {
+            request: vec![edits::LineEdit::Set("host".into(), b"inner".to_vec())],
+            target: target.map(|target| target.into()),
+            ..Edits::default()
+        };
+        for (line, changed, expected) in [
+            ("GET http://x/a?b", None, "GET /a?b"),
+            ("GET http://x?b", None, "GET /?b"),
+            ("GET http://x/a", Some("http://x/c"), "GET /c"),
+            ("OPTIONS http://x", None, "OPTIONS *"),
+            ("OPTIONS *", None, "OPTIONS *"),
+            ("GET //x/a", None, "GET //x/a"),
+        ] {
+            let edits = edits(changed);
+            let text =
+                written(&format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n"), &Changes { edits: &edits, ..PLAIN });
+            assert_eq!(text, format!("{expected} HTTP/1.1\r\nhost: inner\r\n\r\n"));
+        }
     }
 
     #[test]

@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn cacheable_is_what_a_shared_cache_may_store() {
         let mut request = RequestHead::default();
-        parse::request(b"GET / HTTP/1.1\r\n\r\n", 101, &mut request).unwrap().unwrap();
+        parse::request(b"GET / HTTP/1.0\r\n\r\n", 101, &mut request).unwrap().unwrap();
         let cacheable =
             |lines: &str| is_cacheable(&request, &head(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")));
         for lines in [

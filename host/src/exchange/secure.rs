@@ -11,6 +11,7 @@ use super::ruled::facts;
 use crate::config::model::tls::{Hsts, HttpsRedirect};
 use crate::connection::Client;
 use crate::http::head::RequestHead;
+use crate::http::target::Form;
 use crate::rules::CERTIFICATE_LINES;
 use crate::worker::FrontendSeat;
 
@@ -54,26 +55,18 @@ impl Exchange<'_> {
 
 /// The same address on https; `None` where the request does not say which host it wants.
 fn to_https(request: &RequestHead, redirect: &HttpsRedirect) -> Option<Answer> {
-    let host = without_port(request.authority());
-    let target = match request.target() {
-        target if target.first() == Some(&b'/') => target,
-        _ => request.path(),
-    };
-    if host.is_empty() || request.method() == b"CONNECT" {
+    let host = request.host();
+    if host.is_empty() || request.form() == Form::Authority {
         return None;
     }
     let mut location = [b"https://", host].concat();
     if redirect.port != 443 {
         location.extend_from_slice(format!(":{}", redirect.port).as_bytes());
     }
-    if target.first() != Some(&b'/') {
+    if !request.has_path() {
         location.push(b'/');
     }
-    location.extend_from_slice(target);
-    if let (false, Some(query)) = (request.target().first() == Some(&b'/'), request.query()) {
-        location.push(b'?');
-        location.extend_from_slice(query);
-    }
+    request.write_url(&mut location);
     Some(Answer {
         status: redirect.status,
         reason: match redirect.status {
@@ -86,15 +79,6 @@ fn to_https(request: &RequestHead, redirect: &HttpsRedirect) -> Option<Answer> {
         body: Arc::from([]),
         termination: *b"LR",
     })
-}
-
-/// An authority without its port; the brackets of an IPv6 address stay.
-fn without_port(authority: &[u8]) -> &[u8] {
-    let from = memchr::memrchr(b']', authority).unwrap_or(0);
-    match memchr::memrchr(b':', &authority[from..]) {
-        Some(colon) => &authority[..from + colon],
-        None => authority,
-    }
 }
 
 /// An answer of our own with what browsers are to know, where it goes over TLS (RFC 6797, section 7.1). A page that says
@@ -151,6 +135,10 @@ mod tests {
         assert_eq!(to("b.example:80", "http://b.example:80/p?q", plain), some("https://b.example/p?q"));
         assert_eq!(to("b.example", "http://b.example", plain), some("https://b.example/"));
         assert_eq!(location("GET / HTTP/1.0\r\n\r\n", plain), None);
+        assert_eq!(to("b.example", "http://b.example?q", plain), some("https://b.example/?q"));
+        let server = "OPTIONS * HTTP/1.1\r\nHost: a.example:80\r\n\r\n";
+        assert_eq!(location(server, plain), some("https://a.example/"));
+        assert_eq!(location("CONNECT a.example:80 HTTP/1.1\r\nHost: a.example:80\r\n\r\n", plain), None);
     }
 
     #[test]

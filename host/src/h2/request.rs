@@ -14,6 +14,7 @@ use super::upload::Upload;
 use crate::failure::Failure;
 use crate::http::body::Encoding;
 use crate::scratch::Memory;
+use crate::http::target;
 
 /// What a request wants, as far as it decides how the response is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,38 +109,39 @@ fn write(parts: &Parts, kind: Kind, chunked: bool, memory: &mut Memory) -> Resul
     }
     put(&[b"\r\n"]);
     let scheme = parts.uri.scheme_str().unwrap_or_default();
-    let separator = if scheme.is_empty() { "" } else { "://" };
-    let whole =
-        if target == path && path.starts_with('/') { (scheme, separator, authority) } else { ("", "", "") };
+    // Behind an authority that came as a Host line hyper keeps no scheme.
+    let is_whole = target == path && path.starts_with('/') && !scheme.is_empty();
+    let whole = if is_whole { (scheme, "://", authority) } else { ("", "", "") };
     for piece in [parts.method.as_str(), " ", whole.0, whole.1, whole.2, target, " HTTP/2.0"] {
         line.extend_from_slice(piece.as_bytes());
     }
     Ok(())
 }
 
-/// Whether it has what HTTP/2 forbids and hyper lets through: spaces around a value (section 8.2.1), an empty scheme, or
-/// `*` with another method than OPTIONS (section 8.3.1).
+/// Whether it has what HTTP/2 forbids and hyper lets through: spaces around a value (section 8.2.1), or an empty scheme
+/// (section 8.3.1).
 fn is_malformed(parts: &Parts) -> bool {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     parts.uri.scheme_str().is_some_and(str::is_empty)
-        || (parts.uri.path() == "*" && parts.method != Method::OPTIONS)
         || parts.headers.values().any(|value| {
             let value = value.as_bytes();
             blank(value.first()) || blank(value.last())
         })
 }
 
-/// Whom the request is for. There must be one answer to that.
+/// Whom the request is for. There must be one answer to that; whether it is one, the parser says.
 fn authority(parts: &Parts) -> Result<&str, Failure> {
     let named = parts.uri.authority().map(|authority| authority.as_str());
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let host = hosts.next().map(|host| host.to_str().map_err(|_| Failure::BadRequest)).transpose()?;
     let agree = match (named, host) {
-        (Some(named), Some(host)) => named.eq_ignore_ascii_case(host),
+        (Some(named), Some(host)) => {
+            target::same_authority(scheme.as_bytes(), named.as_bytes(), host.as_bytes())
+        }
         _ => true,
     };
     match named.or(host) {
-        Some(authority) if agree && hosts.next().is_none() && !authority.contains('@') => Ok(authority),
+        Some(authority) if agree && hosts.next().is_none() => Ok(authority),
         _ => Err(Failure::BadRequest),
     }
 }
@@ -148,6 +150,7 @@ fn authority(parts: &Parts) -> Result<&str, Failure> {
 /// read this request.
 fn nonce() -> [u8; 24] {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let scheme = parts.uri.scheme_str().unwrap_or_default();
     let random = || RandomState::new().hash_one(0_u8).to_be_bytes();
     let bytes: Vec<u8> = [random(), random()].concat();
     let mut text = [b'='; 24];
@@ -169,14 +172,14 @@ mod tests {
     fn written(request: hyper::http::request::Builder, kind: Kind) -> Result<(String, String), Failure> {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let mut memory = Memory::default();
-        write(&parts, kind, false, &mut memory)?;
+        write(&parts, None, kind, false, &mut memory)?;
         Ok((String::from_utf8(memory.up).unwrap(), String::from_utf8(memory.down).unwrap()))
     }
 
     #[test]
     fn cookies_are_joined_and_the_authority_becomes_the_host() {
         let request = Request::get("http://a.test:81/x?y")
-            .header("host", "A.test:81")
+            .header("host", "A.test:081")
             .header("cookie", "a=1")
             .header("x", "2")
             .header("cookie", "b=3");
@@ -191,10 +194,9 @@ mod tests {
             Request::get("/x"),
             Request::get("http://a.test/x").header("host", "b.test"),
             Request::get("http://a.test/x").header("host", "a.test").header("host", "a.test"),
-            Request::get("http://u@a.test/x"),
             Request::get("http://a.test/x").header("x", " y"),
             Request::get("http://a.test/x").header("x", "y\t"),
-            Request::get("*").header("host", "a.test"),
+            Request::get("http://a.test/x").header("host", "a.test:443"),
         ] {
             assert_eq!(written(request, Kind::Plain).err(), Some(Failure::BadRequest));
         }

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use super::target::{self, Form, Target};
+
 /// A place in a head's bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Slice {
@@ -213,6 +215,12 @@ pub struct RequestHead {
     pub(super) method: Slice,
     pub(super) target: Slice,
     pub(super) request_line: Slice,
+    form: Form,
+    /// The target's own authority, else the Host line's.
+    authority: Slice,
+    host: Slice,
+    path: Slice,
+    query: Option<Slice>,
     /// The version that the client speaks.
     pub version: Version,
     /// How its body is delimited.
@@ -271,31 +279,67 @@ impl RequestHead {
         self.request_line = Slice::between(start..bytes.len());
     }
 
-    /// The target's path, without scheme, authority and query.
+    /// The form that its target has.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The target's path, without scheme, authority and query. A URL that has none means `/`, and in OPTIONS `*`, the
+    /// server itself; in a CONNECT it is empty.
     pub fn path(&self) -> &[u8] {
-        let target = self.origin_form();
-        &target[..memchr::memchr(b'?', target).unwrap_or(target.len())]
+        match self.lines.slice(self.path) {
+            [] if self.form == Form::Absolute && self.query.is_none() && self.method() == b"OPTIONS" => b"*",
+            [] if self.form == Form::Absolute => b"/",
+            path => path,
+        }
     }
 
     /// What stands after the target's first question mark.
     pub fn query(&self) -> Option<&[u8]> {
-        let target = self.origin_form();
-        memchr::memchr(b'?', target).map(|at| &target[at + 1..])
+        self.query.map(|query| self.lines.slice(query))
+    }
+
+    /// Whether it has a path that is one, and not `*` or the host of a CONNECT.
+    pub fn has_path(&self) -> bool {
+        self.path().first() == Some(&b'/')
+    }
+
+    /// Writes path and query as a URL has them; nothing where there is no path.
+    pub fn write_url(&self, out: &mut Vec<u8>) {
+        if !self.has_path() {
+            return;
+        }
+        out.extend_from_slice(self.path());
+        if let Some(query) = self.query() {
+            out.push(b'?');
+            out.extend_from_slice(query);
+        }
     }
 
     /// The authority asked for: the target's own, else the Host line's; empty where there is none.
     pub fn authority(&self) -> &[u8] {
-        let target = self.target();
-        if self.method() == b"CONNECT" {
-            return target;
-        }
-        match memchr::memmem::find(target, b"://") {
-            Some(at) if target.first() != Some(&b'/') => {
-                let rest = &target[at + 3..];
-                &rest[..memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len())]
-            }
-            _ => self.lines.known(Known::Host).next().unwrap_or_default(),
-        }
+        self.lines.slice(self.authority)
+    }
+
+    /// The authority's host, without port and without a dot at its end. An IPv6 address keeps its brackets.
+    pub fn host(&self) -> &[u8] {
+        self.lines.slice(self.host)
+    }
+
+    /// Notes what the request is for: a target taken apart, and the place of the Host line's value with the length of the
+    /// host in it.
+    pub(super) fn is_for(&mut self, target: &Target, line: Option<(Slice, usize)>) {
+        let start = self.target.start();
+        let place = |range: &Range<usize>| Slice::between(start + range.start..start + range.end);
+        self.form = target.form;
+        self.path = place(&target.path);
+        self.query = target.query.as_ref().map(place);
+        let named = target.authority.as_ref().map(|(range, host)| (place(range), *host)).or(line);
+        let (authority, host) = named.unwrap_or_default();
+        self.authority = authority;
+        let start = authority.start();
+        let host = target::without_dot(self.lines.slice(Slice::between(start..start + host))).len();
+        self.host = Slice::between(start..start + host);
     }
 
     /// The value of the first cookie of this name.
@@ -305,21 +349,6 @@ impl RequestHead {
             .flat_map(super::cookies::pairs)
             .find(|pair| pair.name == name)
             .map(|pair| pair.value)
-    }
-
-    /// The target from its path on.
-    fn origin_form(&self) -> &[u8] {
-        let target = self.target();
-        if target.first() == Some(&b'/') {
-            return target;
-        }
-        match memchr::memmem::find(target, b"://") {
-            Some(at) => {
-                let rest = &target[at + 3..];
-                &rest[memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len())..]
-            }
-            None => target,
-        }
     }
 }
 

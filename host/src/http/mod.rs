@@ -4,3 +4,4 @@ pub mod body;
 pub mod cookies;
 pub mod head;
 pub mod parse;
+pub mod target;

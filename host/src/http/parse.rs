@@ -6,6 +6,7 @@
 use std::mem::MaybeUninit;
 
 use super::head::{Field, Framing, Known, Line, Lines, RequestHead, ResponseHead, Slice, Version};
+use super::target::{self, Form};
 
 /// The most header lines that any configuration may allow.
 pub const MAX_LINES: usize = 256;
@@ -23,6 +24,34 @@ pub struct Malformed(pub &'static str);
 /// When what is there cannot become an acceptable head: RFC 9112's grammar, more than `max_lines` header
 /// lines, or a framing that is not one thing for certain.
 pub fn request(bytes: &[u8], max_lines: usize, head: &mut RequestHead) -> Result<Option<usize>, Malformed> {
+    request_by(Author::Client, bytes, max_lines, head)
+}
+
+/// The same for a head that this program has written: rules may have changed or taken away its Host line.
+///
+/// # Errors
+/// As [`request`].
+pub fn written_request(
+    bytes: &[u8],
+    max_lines: usize,
+    head: &mut RequestHead,
+) -> Result<Option<usize>, Malformed> {
+    request_by(Author::Rules, bytes, max_lines, head)
+}
+
+/// Who has the last word on a request's head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Author {
+    Client,
+    Rules,
+}
+
+fn request_by(
+    author: Author,
+    bytes: &[u8],
+    max_lines: usize,
+    head: &mut RequestHead,
+) -> Result<Option<usize>, Malformed> {
     let mut storage = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MAX_LINES];
     let mut parsed = httparse::Request::new(&mut []);
     let room = &mut storage[..max_lines.saturating_sub(1).min(MAX_LINES)];
@@ -36,13 +65,11 @@ pub fn request(bytes: &[u8], max_lines: usize, head: &mut RequestHead) -> Result
     head.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
     head.method = first;
     head.target = Slice::of(target.as_bytes(), whole);
-    if !target.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Malformed("a byte in the request target that has no place there"));
-    }
     keep_lines(whole, parsed.headers, &mut head.lines);
     let line_end = line_ends_strictly(whole, parsed.headers)?;
     head.request_line = Slice::between(first.start()..line_end);
     interpret_request(head)?;
+    check_target(head, author)?;
     Ok(Some(length))
 }
 
@@ -156,7 +183,7 @@ fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
     head.keep_alive = connection.keeps(head.version);
     head.upgrade = upgrade && connection.upgrade && head.version == Version::Http11;
     head.nominates = connection.nominates;
-    check_target(head)
+    Ok(())
 }
 
 fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malformed> {
@@ -196,40 +223,39 @@ fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malf
     Ok(())
 }
 
-/// Sees that the target has one of the forms of RFC 9112, section 3.2, and, where it names an authority, that
-/// the Host line names no other.
-fn check_target(head: &RequestHead) -> Result<(), Malformed> {
-    let target = head.target();
-    if memchr::memchr(b'#', target).is_some() {
-        return Err(Malformed("a fragment in the request target"));
-    }
-    let host = head.lines.known(Known::Host).next();
-    if head.method() == b"CONNECT" {
-        let colon = memchr::memrchr(b':', target).ok_or(Malformed("a CONNECT without a port"))?;
-        let (name, port) = (&target[..colon], &target[colon + 1..]);
-        if name.is_empty() || port.is_empty() || !port.iter().all(u8::is_ascii_digit) {
-            return Err(Malformed("a CONNECT to what is no host and port"));
-        }
-        let agrees =
-            host.is_none_or(|host| host.eq_ignore_ascii_case(target) || host.eq_ignore_ascii_case(name));
-        return if agrees { Ok(()) } else { Err(Malformed("a Host line beside another authority")) };
-    }
+/// Sees that the target has one of the forms of RFC 9112, section 3.2, that a client of HTTP/1.1 names a host, and that a
+/// target that names an authority and the Host line name the same one.
+fn check_target(head: &mut RequestHead, author: Author) -> Result<(), Malformed> {
     if head.method() == b"PRI" {
         return Err(Malformed("the method of HTTP/2's preface"));
     }
-    if target.first() == Some(&b'/') || target == b"*" {
-        return Ok(());
+    let target = target::parse(head.method(), head.target())?;
+    let line = head.lines.lines.iter().find(|line| line.known == Known::Host).map(|line| line.value);
+    let line = match line {
+        Some(place) => {
+            let authority = target::authority(head.lines.slice(place));
+            Some((place, authority.ok_or(Malformed("a Host line that names no host"))?.host))
+        }
+        None if author == Author::Client && head.version == Version::Http11 => {
+            return Err(Malformed("HTTP/1.1 without a Host line"));
+        }
+        None => None,
+    };
+    if let (Some((named, _)), Some((place, _)), Author::Client) = (&target.authority, line, author) {
+        let (whole, host) = (head.target(), head.lines.slice(place));
+        let agrees = match target.form {
+            Form::Authority => target::agrees_with_connect(whole, host),
+            _ => {
+                let scheme = target::scheme(whole).unwrap_or_default();
+                target::same_authority(&whole[..scheme], &whole[named.clone()], host)
+            }
+        };
+        if !agrees {
+            return Err(Malformed("a Host line beside another authority"));
+        }
     }
-    if memchr::memmem::find(target, b"://").is_none_or(|at| at == 0) {
-        return Err(Malformed("a request target that is neither a path nor a URL"));
-    }
-    let authority = head.authority();
-    let authority = memchr::memrchr(b'@', authority).map_or(authority, |at| &authority[at + 1..]);
-    let bare = |text: &[u8]| text.strip_suffix(b":80").unwrap_or(text).to_ascii_lowercase();
-    if host.is_none_or(|host| bare(host) == bare(authority)) {
-        return Ok(());
-    }
-    Err(Malformed("a Host line beside another authority"))
+    head.is_for(&target, line);
+    Ok(())
 }
 
 /// Where the reason phrase stands: behind the version, three digits and a space. httparse leaves out phrases that
@@ -378,15 +404,75 @@ mod tests {
             "GET /\u{e9} HTTP/1.1\r\n",
             "G(T / HTTP/1.1\r\n",
             "PRI * HTTP/1.1\r\n",
+            "GET * HTTP/1.1\r\n",
+            "GET admin?://x HTTP/1.1\r\n",
+            "GET http://u@x/ HTTP/1.1\r\n",
+            "GET http://y/ HTTP/1.1\r\n",
+            "GET https://x:80/ HTTP/1.1\r\n",
+            "CONNECT x:8080 HTTP/1.1\r\n",
+            "CONNECT x HTTP/1.1\r\n",
         ] {
             assert!(parse(&format!("{line}Host: x\r\n\r\n")).is_err(), "{line:?} was let in");
         }
     }
 
     #[test]
+    fn a_request_of_http_1_1_names_one_host() {
+        for lines in ["", "Host:\r\n", "Host: a b\r\n", "Host: a@b\r\n", "Host: a,b\r\n", "Host: [::1\r\n"] {
+            assert!(parse(&format!("GET / HTTP/1.1\r\n{lines}\r\n")).is_err(), "{lines:?} was let in");
+        }
+        assert!(
+            parse("GET / HTTP/1.0\r\n\r\n").is_ok() && parse("GET / HTTP/1.0\r\nHost: a@b\r\n\r\n").is_err()
+        );
+        let mut head = RequestHead::default();
+        let written = b"GET http://a/ HTTP/1.1\r\nhost: b\r\n\r\n";
+        assert!(request(written, 101, &mut head).is_err());
+        assert!(written_request(written, 101, &mut head).is_ok());
+        assert!(
+            written_request(b"GET / HTTP/1.1\r\n\r\n", 101, &mut head).is_ok() && head.authority().is_empty()
+        );
+        assert!(written_request(b"GET / HTTP/1.1\r\nhost: a b\r\n\r\n", 101, &mut head).is_err());
+    }
+
+    #[test]
+    fn a_host_line_may_leave_out_the_port_of_the_scheme() {
+        for (line, host, authority) in [
+            ("GET https://h:443/", "h", "h:443"),
+            ("GET https://h/", "h:443", "h"),
+            ("GET http://H/", "h:80", "H"),
+            ("GET http://h/", "h:", "h"),
+            ("GET /", "h:", "h:"),
+            ("CONNECT h:443", "h", "h:443"),
+            ("OPTIONS *", "h.", "h."),
+        ] {
+            let head = parse(&format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n")).unwrap().unwrap();
+            assert_eq!(head.authority(), authority.as_bytes());
+            assert!(head.host().eq_ignore_ascii_case(b"h"));
+        }
+    }
+
+    #[test]
+    fn a_url_without_a_path_means_the_root_and_in_options_the_server() {
+        for (line, path, url) in [
+            ("GET http://h", "/", "/"),
+            ("GET http://h?a", "/", "/?a"),
+            ("OPTIONS http://h", "*", ""),
+            ("OPTIONS http://h?a", "/", "/?a"),
+            ("OPTIONS *", "*", ""),
+            ("CONNECT h:80", "", ""),
+            ("GET /a?b", "/a", "/a?b"),
+        ] {
+            let head = parse(&format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n")).unwrap().unwrap();
+            let mut written = Vec::new();
+            head.write_url(&mut written);
+            assert_eq!((head.path(), &*written), (path.as_bytes(), url.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
     fn more_lines_than_allowed_are_refused() {
         let lines = "a: b\r\n".repeat(102);
-        assert!(parse(&format!("GET / HTTP/1.1\r\n{lines}\r\n")).is_err());
+        assert!(parse(&format!("GET / HTTP/1.1\r\nHost: x\r\n{lines}\r\n")).is_err());
     }
 
     fn reply(text: &str, to_head: bool) -> Result<ResponseHead, Malformed> {

@@ -11,7 +11,7 @@ use super::date::Dates;
 use super::httplog::REQUEST_LINE_MAX;
 use super::record::Record;
 use crate::config::model::{Capture, Captures};
-use crate::http::head::{Known, Lines};
+use crate::http::head::{Lines, RequestHead};
 
 /// Writes the object in place of what `out` holds. Where it is longer than `room`, values that come from clients
 /// and servers are shortened, by halves, until it is not or nothing is left of them.
@@ -88,7 +88,7 @@ impl Object<'_> {
         for (index, name) in ["method", "uri", "http_version"].into_iter().enumerate() {
             self.sent(name, parts.map(|parts| parts[index]));
         }
-        let host = record.request.and_then(|head| head.lines().known(Known::Host).next());
+        let host = record.request.map(RequestHead::authority).filter(|authority| !authority.is_empty());
         self.sent("host", host);
     }
 

@@ -14,6 +14,7 @@ use super::json::ip_address;
 use super::record::Record;
 use crate::config::model::{Capture, Captures, Field, Flags, Piece};
 use crate::http::head::Lines;
+use crate::http::target;
 
 /// What a line is about, and where it is made.
 pub(super) struct Place<'a> {
@@ -219,13 +220,7 @@ fn header<'a>(lines: Option<&'a Lines>, name: &str) -> Option<&'a [u8]> {
 
 /// A path without the scheme and authority that may stand before it.
 fn path_of(target: &[u8]) -> &[u8] {
-    match memchr::memmem::find(target, b"://") {
-        Some(at) if target.first() != Some(&b'/') => {
-            let rest = &target[at + 3..];
-            &rest[memchr::memchr(b'/', rest).unwrap_or(rest.len())..]
-        }
-        _ => target,
-    }
+    target::path_of(target).map_or(target, |path| &target[path])
 }
 
 fn since_1970(time: SystemTime) -> (u64, u64) {

@@ -1,5 +1,6 @@
 //! What rules do: header edits, another path, a backend, or an end.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use regex::bytes::Regex;
 use super::facts::Facts;
 use super::file::Contents;
 use super::map::Map;
-use super::template::{Template, path_and_query};
+use super::template::Template;
+use crate::http::target;
 
 /// Changes to header lines: first those that go, then those that are set, then those that are added.
 #[derive(Debug, Default)]
@@ -64,12 +66,12 @@ pub enum RewritePath {
 }
 
 impl RewritePath {
-    /// Changes the target; `original` is the client's, `target` what rules have made of it so far. Where a target
-    /// comes with its scheme and host, they stay; one without a path is left alone.
-    pub(super) fn apply(&self, original: &[u8], target: &mut Option<Vec<u8>>) {
-        let current = target.as_deref().unwrap_or(original);
-        let Some((start, end)) = path_of(current) else { return };
-        let path = &current[start..end];
+    /// Changes what rules have made of the target so far. Where a target comes with its scheme and host, they stay; one
+    /// that means no path is left alone.
+    pub(super) fn apply(&self, facts: &Facts<'_>, target: &mut Option<Vec<u8>>) {
+        let current = target.as_deref().unwrap_or(facts.head.target());
+        let Some(Range { start, end }) = path_of(facts, current) else { return };
+        let path = if start == end { b"/" } else { &current[start..end] };
         let path = match self {
             RewritePath::Prefix(prefix, with) => match path.strip_prefix(&**prefix) {
                 Some(rest) => [&**with, rest].concat(),
@@ -96,7 +98,7 @@ impl SetQuery {
     /// one without a query where a pattern should find something.
     pub(super) fn apply(&self, facts: &Facts<'_>, target: &mut Option<Vec<u8>>) {
         let current = target.as_deref().unwrap_or(facts.head.target());
-        let Some((_, end)) = path_of(current) else { return };
+        let Some(Range { end, .. }) = path_of(facts, current) else { return };
         let query = match (self, current.get(end + 1..)) {
             (SetQuery::Whole(template), _) => {
                 let mut query = Vec::new();
@@ -109,27 +111,19 @@ impl SetQuery {
         let mut changed = current[..end].to_vec();
         changed.extend_from_slice(if query.is_empty() { b"" } else { b"?" });
         for byte in query {
-            match byte {
-                b'#' => changed.extend_from_slice(b"%23"),
-                byte if byte.is_ascii_graphic() => changed.push(byte),
-                // Nothing that a client put in can end the target.
-                byte => changed.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            // Nothing that a client put in can end the target.
+            match target::is_in_target(byte) {
+                true => changed.push(byte),
+                false => changed.extend_from_slice(format!("%{byte:02X}").as_bytes()),
             }
         }
         *target = Some(changed);
     }
 }
 
-/// Where a target's path stands in it.
-fn path_of(target: &[u8]) -> Option<(usize, usize)> {
-    let start = if target.first() == Some(&b'/') {
-        0
-    } else {
-        let authority = memchr::memmem::find(target, b"://")? + 3;
-        authority + memchr::memchr2(b'/', b'?', &target[authority..]).unwrap_or(target.len() - authority)
-    };
-    let end = memchr::memchr(b'?', &target[start..]).map_or(target.len(), |at| start + at);
-    Some((start, end))
+/// Where the path stands in what rules have made of a target; `None` where the request has none.
+fn path_of(facts: &Facts<'_>, target: &[u8]) -> Option<Range<usize>> {
+    if facts.head.has_path() { target::path_of(target) } else { None }
 }
 
 /// The backend that serves, by its index.
@@ -271,13 +265,21 @@ impl Redirect {
     pub fn answer(&self, facts: &Facts<'_>) -> Answered {
         let mut location = Vec::new();
         match &self.to {
-            RedirectTo::Location(template) => template.render(facts, &mut location),
+            RedirectTo::Location(template) => {
+                template.render(facts, &mut location);
+                let doubled = if template.begins_with_text() { 0 } else { slashes(&location) };
+                location.drain(1.min(doubled)..doubled);
+            }
             RedirectTo::Prefix(prefix) => {
                 prefix.render(facts, &mut location);
                 if location == b"/" {
                     location.clear();
                 }
                 self.append_target(facts, &mut location);
+            }
+            // Without a host the path's first part would be read as one.
+            RedirectTo::Scheme(_) if facts.host.is_empty() => {
+                return Answered { status: 400, ..Answered::default() };
             }
             RedirectTo::Scheme(scheme) => {
                 location.extend_from_slice(scheme.as_bytes());
@@ -302,22 +304,29 @@ impl Redirect {
         Answered { status: self.code, headers, body: Vec::new() }
     }
 
-    /// Appends path and query. A path that begins with two slashes would be read as a host, where nothing is before
-    /// it.
+    /// Appends path and query, `/` where the target has none, as `*` has not.
     fn append_target(&self, facts: &Facts<'_>, location: &mut Vec<u8>) {
-        let whole = if self.drop_query { facts.path } else { path_and_query(facts) };
-        let whole = match whole.iter().position(|byte| *byte != b'/') {
-            Some(first) if location.is_empty() && first > 1 => &whole[first - 1..],
-            None if location.is_empty() => b"/",
-            _ => whole,
-        };
-        location.extend_from_slice(whole);
-        let query = if self.drop_query { 0 } else { facts.query.map_or(0, |query| query.len() + 1) };
-        let end = location.len() - query.min(location.len());
-        if self.append_slash && location[..end].last() != Some(&b'/') {
-            location.insert(end, b'/');
+        let mut path: &[u8] = if facts.head.has_path() { facts.path } else { b"/" };
+        if location.is_empty() && slashes(path) > 1 {
+            location.push(b'/');
+            path = &path[slashes(path)..];
+        }
+        location.extend_from_slice(path);
+        if self.append_slash && location.last() != Some(&b'/') {
+            location.push(b'/');
+        }
+        if let Some(query) = facts.query.filter(|_| !self.drop_query) {
+            location.push(b'?');
+            location.extend_from_slice(query);
         }
     }
+}
+
+/// With how many slashes a place begins. Browsers take a backslash for one, and behind two of them they look for a host:
+/// a path of a client's must not send anybody there.
+fn slashes(place: &[u8]) -> usize {
+    let is_slash = |byte: &&u8| matches!(byte, b'/' | b'\\');
+    if place.first() == Some(&b'/') { place.iter().take_while(is_slash).count() } else { 0 }
 }
 
 impl Respond {

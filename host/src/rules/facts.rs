@@ -57,7 +57,7 @@ impl<'a> Facts<'a> {
             local: None,
             tls: None,
             request_id: 0,
-            host: host_of(head.authority()),
+            host: head.host(),
             path: head.path(),
             query: head.query(),
         }
@@ -89,15 +89,4 @@ impl<'a> Facts<'a> {
             if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"=") }
         })
     }
-}
-
-/// The host of an authority: without user, port, and a dot at its end. An IPv6 address keeps its brackets.
-fn host_of(authority: &[u8]) -> &[u8] {
-    let host = memchr::memrchr(b'@', authority).map_or(authority, |at| &authority[at + 1..]);
-    let end = match host.first() {
-        Some(b'[') => memchr::memchr(b']', host).map_or(host.len(), |at| at + 1),
-        _ => memchr::memchr(b':', host).unwrap_or(host.len()),
-    };
-    let host = &host[..end];
-    host.strip_suffix(b".").unwrap_or(host)
 }

@@ -104,7 +104,7 @@ impl RuleSet {
             rule.request.apply(facts, &mut decision.request);
             rule.response.apply(facts, &mut decision.response);
             if let Some(rewrite) = &rule.rewrite_path {
-                rewrite.apply(facts.head.target(), &mut decision.target);
+                rewrite.apply(facts, &mut decision.target);
             }
             if let Some(query) = &rule.set_query {
                 query.apply(facts, &mut decision.target);

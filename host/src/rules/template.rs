@@ -113,6 +113,11 @@ impl Template {
         })
     }
 
+    /// Whether its first bytes are the same for each request.
+    pub(super) fn begins_with_text(&self) -> bool {
+        matches!(self.0.first(), Some(Piece::Text(_)))
+    }
+
     pub(super) fn asks_for_local(&self) -> bool {
         self.has(Variable::Dst) || self.has(Variable::DstPort)
     }
@@ -178,13 +183,14 @@ impl Variable {
             Variable::SrcPort => return display(facts.client.map(|client| client.port()), out),
             Variable::Dst => return display(facts.local.map(|local| local.ip()), out),
             Variable::DstPort => return display(facts.local.map(|local| local.port()), out),
+            Variable::Url => return facts.head.write_url(out),
             Variable::RequestId => return display(Some(format_args!("{:032x}", facts.request_id)), out),
             Variable::Host => facts.host,
             Variable::Authority => facts.head.authority(),
             Variable::Method => facts.head.method(),
+            Variable::Path if !facts.head.has_path() => b"",
             Variable::Path => facts.path,
             Variable::Query => facts.query.unwrap_or_default(),
-            Variable::Url => path_and_query(facts),
             Variable::Scheme if facts.tls.is_some() => b"https",
             Variable::Scheme => b"http",
             Variable::TlsVersion => tls.version.as_bytes(),
@@ -194,13 +200,6 @@ impl Variable {
         };
         out.extend_from_slice(text);
     }
-}
-
-/// The target from its path on.
-pub(super) fn path_and_query<'a>(facts: &Facts<'a>) -> &'a [u8] {
-    let target = facts.head.target();
-    let query = facts.query.map_or(0, |query| query.len() + 1);
-    target.get(target.len().saturating_sub(facts.path.len() + query)..).unwrap_or_default()
 }
 
 fn display(value: Option<impl std::fmt::Display>, out: &mut Vec<u8>) {

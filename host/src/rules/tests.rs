@@ -59,12 +59,11 @@ fn a_host_is_compared_without_its_port_and_case() {
         ("b.example", false),
         ("xa.example", false),
         ("a.example.evil", false),
-        ("", false),
     ] {
         assert_eq!(means("host = \"a.Example\"", &format!("GET / HTTP/1.1\nhost: {host}")), fits, "{host}");
     }
     for (host, fits) in
-        [("x.example", true), ("x.y.EXAMPLE:1", true), ("example", false), (".example", false)]
+        [("x.example", true), ("x.y.EXAMPLE:1", true), ("example", false), ("xexample", false)]
     {
         assert_eq!(means("host = \"*.example\"", &format!("GET / HTTP/1.1\nhost: {host}")), fits, "{host}");
     }
@@ -89,7 +88,8 @@ fn a_path_is_compared_byte_for_byte() {
     assert!(fits("path_regex = \"^/[0-9]+$\"", "/123"));
     assert!(!fits("path_regex = \"^/[0-9]+$\"", "/12a"));
     assert!(fits("path = \"/x\"", "http://a/x?y"));
-    assert!(!fits("path_prefix = \"/\"", "*"));
+    assert!(!means("path_prefix = \"/\"", "OPTIONS * HTTP/1.1\nhost: a"));
+    assert!(means("path = \"*\"", "OPTIONS * HTTP/1.1\nhost: a"));
 }
 
 #[test]
@@ -255,8 +255,10 @@ fn a_fixed_answer_has_its_lines_and_its_body() {
 
 #[test]
 fn a_path_is_rewritten_and_its_query_stays() {
-    let rewritten =
-        |rules: &[&str], target: &str| decide(rules, &format!("GET {target} HTTP/1.1\nhost: a")).1;
+    let rewritten = |rules: &[&str], target: &str| {
+        let method = if target == "*" { "OPTIONS" } else { "GET" };
+        decide(rules, &format!("{method} {target} HTTP/1.1\nhost: a")).1
+    };
     let strip = ["rewrite_path = { prefix = \"/api\", with = \"\" }"];
     assert_eq!(rewritten(&strip, "/api/v1?x=/api"), "/v1?x=/api");
     assert_eq!(rewritten(&strip, "/api"), "/");
@@ -267,12 +269,34 @@ fn a_path_is_rewritten_and_its_query_stays() {
     assert_eq!(rewritten(&twice, "/api/v1/x"), "/v2/x");
     assert_eq!(rewritten(&strip, "http://a/api/x?y"), "http://a/x?y");
     assert_eq!(rewritten(&strip, "*"), "");
+    let root = ["rewrite_path = { prefix = \"/\", with = \"/v1/\" }"];
+    assert_eq!(rewritten(&root, "http://a?x"), "http://a/v1/?x", "no path is `/`");
+    assert_eq!(decide(&root, "OPTIONS http://a HTTP/1.1\nhost: a").1, "", "and in OPTIONS it is `*`");
+}
+
+#[test]
+fn what_has_no_path_is_not_sent_to_another_host() {
+    let to =
+        |rule: &str, request: &str| decide(&[rule], &format!("{request} HTTP/1.1\nhost: good.example")).1;
+    let scheme = "redirect = { scheme = \"https\", code = 301 }";
+    let location = "redirect = { location = \"https://${host}${url}\", code = 301 }";
+    assert_eq!(to(scheme, "OPTIONS *"), "301 | location: https://good.example/");
+    assert_eq!(to(location, "OPTIONS *"), "301 | location: https://good.example");
+    assert_eq!(to(scheme, "GET http://good.example?x"), "301 | location: https://good.example/?x");
+    assert_eq!(to(location, "GET http://good.example?x"), "301 | location: https://good.example/?x");
+    assert_eq!(decide(&[scheme], "GET /evil.example/ HTTP/1.0").1, "400");
+    let slash = "redirect = { location = \"${path}/\", code = 301 }";
+    assert_eq!(to(slash, "GET //evil.example/x"), "301 | location: /evil.example/x/");
+    assert_eq!(to(slash, "GET /\\evil.example"), "301 | location: /evil.example/");
+    let prefix = "redirect = { prefix = \"/\", code = 301 }";
+    assert_eq!(to(prefix, "GET /\\/evil.example"), "301 | location: /evil.example");
 }
 
 #[test]
 fn a_query_is_set_or_what_a_pattern_finds_in_it_gives_way() {
     let set = |rules: &[&str], target: &str| {
-        decide(rules, &format!("GET {target} HTTP/1.1\nhost: a\nx: b c&d#é")).1
+        let method = if target == "*" { "OPTIONS" } else { "GET" };
+        decide(rules, &format!("{method} {target} HTTP/1.1\nhost: a\nx: b c&d#é")).1
     };
     let whole = ["set_query = \"${query}&from=${src}\""];
     assert_eq!(set(&whole, "/x?a=1"), "/x?a=1&from=10.1.2.3");

@@ -275,6 +275,27 @@ fn clients_of_both_versions_reach_a_server_of_http2_by_one_connection() {
 }
 
 #[test]
+fn a_server_is_told_no_host_that_no_client_named_and_urls_as_urls_are_written() {
+    let origin = Origin::start(100);
+    let proxy = before(&origin)
+        .backend("rules = [{ when = { path = \"/none\" }, request = { del_header = \"host\" } }]")
+        .start();
+    for (request, seen) in [
+        ("GET /old HTTP/1.0\r\n", "/old"),
+        ("GET /none HTTP/1.1\r\nhost: a\r\n", "/none"),
+        ("GET /\"a\"`b`?<c>|{d} HTTP/1.1\r\nhost: a\r\n", "http://a/%22a%22%60b%60?%3Cc%3E%7C%7Bd%7D"),
+        ("GET http://a?x HTTP/1.1\r\nhost: a:80\r\n", "http://a/?x"),
+        ("OPTIONS http://a HTTP/1.1\r\nhost: a\r\n", "http://a*"),
+    ] {
+        let mut client = client(proxy.address());
+        client.send(format!("{request}\r\n"));
+        assert_eq!(client.response().status(), 200, "{request}");
+        let (url, headers) = origin.seen().pop().expect("a request");
+        assert_eq!((url.as_str(), headers.get("host")), (seen, None), "{request}");
+    }
+}
+
+#[test]
 fn responses_keep_their_length_and_heads_have_no_body() {
     let origin = Origin::start(100);
     let proxy = before(&origin).start();

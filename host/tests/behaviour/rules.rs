@@ -120,7 +120,6 @@ fn hosts_and_paths_find_their_backends() {
         ("API.TEST:8080", "api"),
         ("v1.api.test", "api"),
         ("xapi.test", "app"),
-        ("", "app"),
         ("[::1]:80", "app"),
     ] {
         assert_eq!(answer_to(&proxy, &host(name)).text(), served, "{name}");

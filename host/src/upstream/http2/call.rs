@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use tokio::io::ReadBuf;
 
 use super::head::{self, CONTINUE};
@@ -175,13 +175,17 @@ impl State {
     fn head(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut head = RequestHead::default();
         // What this program adds to a request may come on top of the lines that a client may send.
-        let parsed = parse::request(bytes, parse::MAX_LINES, &mut head)
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-        let Some(length) = parsed else {
-            let too_long = bytes.len() > self.tune.bufsize.saturating_mul(2);
-            return if too_long { Err(io::ErrorKind::InvalidData.into()) } else { Ok(0) };
+        let parsed = parse::written_request(bytes, parse::MAX_LINES, &mut head);
+        let (length, request) = match parsed {
+            Ok(Some(length)) => (length, head::request(&head, self.https)),
+            Ok(None) => {
+                let too_long = bytes.len() > self.tune.bufsize.saturating_mul(2);
+                return if too_long { Err(io::ErrorKind::InvalidData.into()) } else { Ok(0) };
+            }
+            // Rules may have made of it what no server would take.
+            Err(_) => (bytes.len(), Err(StatusCode::BAD_REQUEST)),
         };
-        match head::request(&head, self.https) {
+        match request {
             Ok(request) => self.request = Some(request),
             Err(status) => {
                 self.text = head::refusal(status);

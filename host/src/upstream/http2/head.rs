@@ -1,9 +1,10 @@
 //! Heads between HTTP/1.1, as the exchange has them, and HTTP/2 (RFC 9113, section 8.3).
 
+use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 use hyper::http::uri::{PathAndQuery, Uri};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Version};
 
 use crate::http::body::Encoding;
 use crate::http::head::{Field, Known, RequestHead};
@@ -26,17 +27,19 @@ pub(super) fn request(head: &RequestHead, https: bool) -> Result<Request<()>, St
     if method == Method::CONNECT {
         return Err(StatusCode::NOT_IMPLEMENTED);
     }
-    let host = Some(head.authority()).filter(|host| !host.is_empty());
-    let target = path(head.target()).ok_or(StatusCode::BAD_REQUEST)?;
-    let uri = Uri::builder()
-        .scheme(if https { "https" } else { "http" })
-        .authority(host.unwrap_or(b"localhost"))
-        .path_and_query(target)
-        .build()
-        .map_err(|_| StatusCode::BAD_REQUEST)?;
     let mut request = Request::new(());
     *request.method_mut() = method;
-    *request.uri_mut() = uri;
+    let uri = Uri::builder().path_and_query(path(head).ok_or(StatusCode::BAD_REQUEST)?);
+    let uri = match head.authority() {
+        // Who names no host gets the server's own choice of one, and not a name that no rule has seen. hyper takes a
+        // request without an authority where it is said to come from HTTP/1, and calls its scheme `http`.
+        [] => {
+            *request.version_mut() = Version::HTTP_11;
+            uri
+        }
+        authority => uri.scheme(if https { "https" } else { "http" }).authority(authority),
+    };
+    *request.uri_mut() = uri.build().map_err(|_| StatusCode::BAD_REQUEST)?;
     for Field { name, value, known, .. } in head.lines().iter() {
         let ends_here = match known {
             Known::Connection
@@ -62,13 +65,25 @@ pub(super) fn expects_continue(head: &RequestHead) -> bool {
     head.lines().header(b"expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// The target as `:path`; of an absolute one, what stands behind the authority.
-fn path(target: &[u8]) -> Option<PathAndQuery> {
-    if target.starts_with(b"/") || target == b"*" {
-        return PathAndQuery::try_from(target).ok();
+/// The target as `:path`: `*`, or path and query. What no URL has and clients send all the same is written as URLs have
+/// it: servers of HTTP/2, and hyper before them, take nothing else.
+fn path(head: &RequestHead) -> Option<PathAndQuery> {
+    if !head.has_path() {
+        return Some(PathAndQuery::from_static("*"));
     }
-    let uri = Uri::try_from(target).ok().filter(|uri| uri.scheme().is_some())?;
-    Some(uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")))
+    let mut url = Vec::with_capacity(head.target().len());
+    head.write_url(&mut url);
+    if url.iter().any(|byte| is_foreign(*byte)) {
+        let encode =
+            |byte: u8| if is_foreign(byte) { format!("%{byte:02X}").into_bytes() } else { vec![byte] };
+        url = url.into_iter().flat_map(encode).collect();
+    }
+    PathAndQuery::from_maybe_shared(Bytes::from(url)).ok()
+}
+
+/// Whether RFC 3986 has no such byte in a path or a query.
+fn is_foreign(byte: u8) -> bool {
+    matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
 }
 
 /// The response as HTTP/1.1 has it. The connection that it seems to come on is good for no other request.
@@ -123,7 +138,7 @@ mod tests {
 
     fn head(text: &str) -> RequestHead {
         let mut head = RequestHead::default();
-        parse::request(text.as_bytes(), 101, &mut head).unwrap().unwrap();
+        parse::written_request(text.as_bytes(), 101, &mut head).unwrap().unwrap();
         head
     }
 
@@ -151,9 +166,14 @@ mod tests {
     fn every_form_of_target_has_its_path_and_connect_has_none() {
         let uri = |text: &str| request(&head(text), false).map(|request| request.uri().to_string());
         assert_eq!(uri("GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap(), "http://a.test/x");
-        assert_eq!(uri("GET / HTTP/1.0\r\n\r\n").unwrap(), "http://localhost/");
+        assert_eq!(uri("GET / HTTP/1.0\r\n\r\n").unwrap(), "/", "nobody invents a host");
+        assert_eq!(uri("GET http://a.test?x HTTP/1.1\r\n\r\n").unwrap(), "http://a.test/?x");
+        let odd = "GET /a\"b`c?<d>|^{e}\\ HTTP/1.1\r\nHost: a.test\r\n\r\n";
+        assert_eq!(uri(odd).unwrap(), "http://a.test/a%22b%60c?%3Cd%3E%7C%5E%7Be%7D%5C");
         let options = request(&head("OPTIONS * HTTP/1.1\r\nHost: a.test\r\n\r\n"), false).unwrap();
         assert_eq!(options.uri().path(), "*");
+        let server = request(&head("OPTIONS http://a.test HTTP/1.1\r\nHost: a.test\r\n\r\n"), false).unwrap();
+        assert_eq!(server.uri().path(), "*");
         let connect = uri("CONNECT a.test:1 HTTP/1.1\r\nHost: a.test:1\r\n\r\n");
         assert_eq!(connect.err(), Some(StatusCode::NOT_IMPLEMENTED));
     }
