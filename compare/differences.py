@@ -153,6 +153,22 @@ INTENDED = [
         ),
     ),
     Difference(
+        "asterisk",
+        "`*` is a target of OPTIONS alone (RFC 9112, section 3.2.4), by HTTP/2 too (RFC 9113, section 8.3.1)",
+        on("malformed-star-get", answered("400", "200")),
+    ),
+    Difference(
+        "header names",
+        "names with anything but letters, digits and hyphens do not reach servers: to CGI and WSGI they are others",
+        on("header-odd-names", without_headers(r"[a-z0-9-]*[^a-z0-9:-][^:]*", "web-a request 1 headers")),
+    ),
+    Difference(
+        "one host",
+        "a request of HTTP/1.1 names a host, and one only: none, an empty one, a list, one with a user, a path or a blank in it "
+        "would be another host to the next reader (RFC 9112, section 3.2); HAProxy passes them on",
+        on(r"absolute-form-without-host|host-(missing|empty)|malformed-(host-with-space|host-with-slash|host-list|target-user)", answered("400", "200")),
+    ),
+    Difference(
         "unknown codings",
         "a request with a transfer coding before chunked is refused with 400 as all other framing that is not passed "
         "on, where HAProxy says 422",

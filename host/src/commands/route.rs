@@ -9,11 +9,11 @@ use clap::Args;
 use super::Error;
 use crate::config::diagnostics::{Diagnostics, Source};
 use crate::config::model::limits::{Bound, Limit};
-use crate::config::model::{BindAddress, Config, Frontend};
+use crate::config::model::{BindAddress, Config, Frontend, UnusualNames};
 use crate::config::{self, suggest};
 use crate::control;
 use crate::http::head::RequestHead;
-use crate::http::{parse, target};
+use crate::http::{names, parse, target};
 use crate::rules::{CERTIFICATE_LINES, Decision, Ending, Facts, HeaderEdit, Rule, Tls, reason};
 
 /// The request, and where its configuration is.
@@ -87,6 +87,15 @@ fn explain(
 ) -> Result<String, Error> {
     let url = split(&options.method, &options.url).map_err(Error::Usage)?;
     let mut head = request(options, &url)?;
+    match frontend.unusual_names {
+        UnusualNames::Drop => head.retain(names::is_plain),
+        UnusualNames::Refuse if head.lines().has_unusual_names() => {
+            return Err(Error::Usage(
+                "this is no request: `headers_with_underscores` refuses it with 400".to_owned(),
+            ));
+        }
+        UnusualNames::Refuse | UnusualNames::Allow => {}
+    }
     if frontend.asks_certificates {
         head.forget(&CERTIFICATE_LINES);
     }
@@ -99,7 +108,9 @@ fn explain(
         })
     });
     facts.local = port.map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
-    facts.tls = url.tls.then_some(Tls { version: "TLSv1.3", ..Tls::default() });
+    // A client names the host in its handshake that it asks for.
+    let sni = std::str::from_utf8(facts.head.host()).unwrap_or_default();
+    facts.tls = url.tls.then_some(Tls { version: "TLSv1.3", sni, ..Tls::default() });
 
     let mut out = format!("frontend {}\n", frontend.name);
     if let Some(access) = &frontend.access

@@ -9,7 +9,7 @@ use super::diagnostics::Problem;
 use super::keys::Scope;
 use super::layer::Layers;
 use super::log_target;
-use super::model::{BindAddress, Config, Global, Span, Tune};
+use super::model::{BindAddress, Config, Frontend, Global, Span, Tune};
 use super::read::{bad_name, boolean, duration, is_name, limit, size};
 use super::section::{Section, Value};
 use super::{admin, backend, discovery, frontend, limits, rules, suggest};
@@ -53,8 +53,11 @@ pub(super) fn read(file: &Section<'_>) -> Config {
         frontend.rules = reader.rules(section, false);
         frontend.limits = limits::read(section, &reader);
         frontend.access = reader.access(section);
-        frontends.push(frontend);
+        let mut reached = reader.take_chosen();
+        reached.extend(index);
+        frontends.push((frontend, reached));
     }
+    let frontends = guard_certificates(frontends);
     let (lists, chosen) = reader.finish();
     for (index, (name, section)) in backend_sections.iter().enumerate() {
         if !used.contains(&index) && !chosen[index] {
@@ -63,6 +66,18 @@ pub(super) fn read(file: &Section<'_>) -> Config {
         }
     }
     Config { global, frontends, backends, lists }
+}
+
+/// Servers that are told of clients' certificates by one frontend are not told by clients of another: each of those that
+/// reach them takes such lines away.
+fn guard_certificates(frontends: Vec<(Frontend, HashSet<usize>)>) -> Vec<Frontend> {
+    let asking = frontends.iter().filter(|(frontend, _)| frontend.asks_certificates);
+    let told: HashSet<usize> = asking.flat_map(|(_, reached)| reached).copied().collect();
+    let guarded = |(mut frontend, reached): (Frontend, HashSet<usize>)| {
+        frontend.asks_certificates |= !told.is_disjoint(&reached);
+        frontend
+    };
+    frontends.into_iter().map(guarded).collect()
 }
 
 /// `[frontends.*]` or `[backends.*]`: each with its name.

@@ -70,6 +70,8 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers, global:
         hsts: proxy.hsts.and_then(Switch::on),
         asks_certificates: binds.iter().any(|(bind, _)| asks(bind)),
         redirect_https: proxy.redirect_https.and_then(Switch::on),
+        strict_sni_host: proxy.strict_sni_host.unwrap_or(false),
+        unusual_names: proxy.headers_with_underscores.unwrap_or_default(),
         rules: Default::default(),
         access: None,
     };

@@ -12,6 +12,7 @@ use super::model::pages::ErrorFile;
 use super::model::tls::{CertificateFile, Hsts, HttpsRedirect, PemFile};
 use super::model::{
     Captures, ClientTimeouts, ForwardFor, Http2, HttpCheck, LogLine, PolicySpec, Sample, ServerTimeouts,
+    UnusualNames,
 };
 use super::read::{Switch, boolean, count, duration, interval, limit};
 use super::section::{Complaint, Section, Value};
@@ -66,6 +67,8 @@ layer! {
         circuit_breaker: Switch<Circuit> = care::circuit,
         hsts: Switch<Hsts> = tls::hsts,
         redirect_https: Switch<HttpsRedirect> = tls::redirect,
+        strict_sni_host: bool = boolean,
+        headers_with_underscores: UnusualNames = headers_with_underscores,
         h2: Switch<Http2> = http2::read,
     }
 }
@@ -203,6 +206,14 @@ fn mode(value: Value<'_>) -> Option<()> {
 
 fn backend_name(value: Value<'_>) -> Option<toml::Spanned<String>> {
     Some(toml::Spanned::new(value.span(), value.text()?.to_owned()))
+}
+
+fn headers_with_underscores(value: Value<'_>) -> Option<UnusualNames> {
+    value.one_of(&[
+        ("drop", UnusualNames::Drop),
+        ("refuse", UnusualNames::Refuse),
+        ("allow", UnusualNames::Allow),
+    ])
 }
 
 /// The kernel takes an `int`.

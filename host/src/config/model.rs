@@ -105,14 +105,31 @@ pub struct Frontend {
     pub limits: Vec<limits::Limit>,
     /// What browsers are told of TLS.
     pub hsts: Option<tls::Hsts>,
-    /// Whether any of its listeners asks for clients' certificates.
+    /// Whether its servers may be told of clients' certificates: one of its listeners asks for them, or one of another
+    /// frontend with the same servers. Then nobody else tells them.
     pub asks_certificates: bool,
     /// Where requests that came in clear are sent.
     pub redirect_https: Option<tls::HttpsRedirect>,
+    /// Whether a request by TLS must be for the host that its connection was made to.
+    pub strict_sni_host: bool,
+    /// What becomes of lines with names that servers may take for others.
+    pub unusual_names: UnusualNames,
     /// What is done to which requests, before a backend has them.
     pub rules: Arc<RuleSet>,
     /// Who may connect. `None`: everybody.
     pub access: Option<Arc<Access>>,
+}
+
+/// What becomes of a request's lines whose names have anything but letters, digits and `-` in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnusualNames {
+    /// They do not go on.
+    #[default]
+    Drop,
+    /// The request is refused.
+    Refuse,
+    /// They go on, but for those that pass for lines of this program's own.
+    Allow,
 }
 
 /// One listening socket.

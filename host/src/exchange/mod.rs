@@ -66,6 +66,8 @@ enum Admission {
     Denied(u16, Option<Duration>),
     /// It is over a limit.
     Limited(Box<Refusal>),
+    /// It is none that this frontend takes.
+    Malformed,
 }
 
 /// A request on its way.
@@ -134,6 +136,7 @@ impl<'a> Exchange<'a> {
             Admission::Answered(answer) => self.answer(*answer).await,
             Admission::Denied(status, wait) => self.deny(status, wait).await,
             Admission::Limited(refusal) => self.turn_away(&refusal).await,
+            Admission::Malformed => self.fail(Failure::BadRequest).await,
         };
         self.story.uploaded = self.upload.written;
         self.story.count(self.frontend, self.backend);
@@ -144,6 +147,9 @@ impl<'a> Exchange<'a> {
 
     /// Lets the request in to its backend, or says what it gets instead.
     fn admit(&mut self) -> Admission {
+        if self.client.scratch.request.lines().has_unusual_names() && !self.sift_names() {
+            return Admission::Malformed;
+        }
         if self.frontend.shared.config.asks_certificates || self.is_vouched_for() {
             self.forget_forged();
         }
@@ -151,6 +157,9 @@ impl<'a> Exchange<'a> {
             && let Err(refusal) = self.count(limits)
         {
             return Admission::Limited(refusal);
+        }
+        if self.is_misdirected() {
+            return Admission::Denied(421, None);
         }
         if let Some(answer) = self.secure() {
             return Admission::Answered(Box::new(answer));

@@ -9,7 +9,7 @@ use crate::config::model::{ForwardFor, Network};
 use crate::http::cookies;
 use crate::http::head::{Field, Known, RequestHead, Version, write_line};
 use crate::http::parse::tokens;
-use crate::http::target;
+use crate::http::{names, target};
 use crate::policy::{Key, KeyEdit};
 
 /// What the host changes in a request.
@@ -44,9 +44,11 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
         _ => out.extend_from_slice(target),
     }
     out.extend_from_slice(if head.version == Version::Http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
+    let unusual = head.lines().has_unusual_names();
     for line in head.lines().iter() {
         let Field { name, value, known, .. } = line;
         match known {
+            _ if unusual && passes_for_ours(name, changes) => {}
             Known::Connection if head.upgrade => write_upgrade(value, out),
             Known::Upgrade if !head.upgrade => {}
             Known::Connection | Known::KeepAlive | Known::ProxyConnection => {}
@@ -90,6 +92,14 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
         out.extend_from_slice(b"connection: keep-alive\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Whether servers may take a client's line for one that this program writes, or that rules take away.
+fn passes_for_ours(name: &[u8], changes: &Changes<'_>) -> bool {
+    let is_like = |other: &[u8]| names::passes_for(name, other);
+    !names::is_plain(name)
+        && (changes.forwardfor.into_iter().flatten().any(|line| is_like(line.header.as_bytes()))
+            || edits::names(&changes.edits.request).any(|edited| is_like(edited.as_bytes())))
 }
 
 /// A target without scheme and authority: beside those, a host that rules have chosen would count for some servers, and
@@ -384,6 +394,29 @@ mod tests {
                 written(&format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n"), &Changes { edits: &edits, ..PLAIN });
             assert_eq!(text, format!("{expected} HTTP/1.1\r\nhost: inner\r\n\r\n"));
         }
+    }
+
+    #[test]
+    fn a_line_that_passes_for_one_of_ours_does_not_go_on() {
+        let forwardfor = ForwardFor { except: Vec::new(), header: "x-forwarded-for".into(), if_none: false };
+        let edits = Edits {
+            request: vec![
+                edits::LineEdit::Set("x-user".into(), b"u".to_vec()),
+                edits::LineEdit::Remove("x_own".into()),
+            ],
+            ..Edits::default()
+        };
+        let changes = Changes {
+            forwardfor: [Some(&forwardfor), None],
+            client: "192.0.2.7".parse().ok(),
+            edits: &edits,
+            ..PLAIN
+        };
+        let request = "GET / HTTP/1.1\r\nHost: x\r\nX_Forwarded_For: 1\r\nX_User: 2\r\nX_Own: 3\r\nX-Own: 4\r\n\
+                       X_Other: 5\r\n\r\n";
+        let expected = "GET / HTTP/1.1\r\nhost: x\r\nx-own: 4\r\nx_other: 5\r\nx-user: u\r\n\
+                        x-forwarded-for: 192.0.2.7\r\n\r\n";
+        assert_eq!(written(request, &changes), expected);
     }
 
     #[test]

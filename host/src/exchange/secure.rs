@@ -2,15 +2,18 @@
 //! of the client's certificate, and persistence's own cookies are kept from scripts and from the clear.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Exchange;
 use super::answer::Answer;
 use super::edits::LineEdit;
 use super::ruled::facts;
+use crate::config::model::UnusualNames;
 use crate::config::model::tls::{Hsts, HttpsRedirect};
 use crate::connection::Client;
 use crate::http::head::RequestHead;
+use crate::http::names;
 use crate::http::target::Form;
 use crate::rules::CERTIFICATE_LINES;
 use crate::worker::FrontendSeat;
@@ -47,9 +50,47 @@ impl Exchange<'_> {
         head.forget(&CERTIFICATE_LINES);
     }
 
+    /// Deals with lines whose names servers may take for others; whether the request goes on.
+    pub(super) fn sift_names(&mut self) -> bool {
+        let unusual = self.frontend.shared.config.unusual_names;
+        let head = Arc::make_mut(&mut self.client.scratch.request);
+        match unusual {
+            UnusualNames::Refuse => return false,
+            UnusualNames::Drop => head.retain(names::is_plain),
+            UnusualNames::Allow => head.retain(|name| names::is_plain(name) || !passes_for_ours(name)),
+        }
+        true
+    }
+
+    /// Whether it came by a connection that was made to another host, where that counts.
+    pub(super) fn is_misdirected(&self) -> bool {
+        let Some(session) = self.client.tls.as_ref().filter(|_| self.frontend.shared.config.strict_sni_host)
+        else {
+            return false;
+        };
+        !is_host_of(session.server_name.as_deref(), self.client.scratch.request.host())
+    }
+
     /// What is added to the cookies that persistence inserts.
     pub(super) fn cookie_attributes(&self) -> &'static [u8] {
         if self.client.tls.is_some() { self.backend.shared.cookie_attributes } else { b"" }
+    }
+}
+
+/// Whether servers may take a line of this name for one that says who the client is.
+fn passes_for_ours(name: &[u8]) -> bool {
+    CERTIFICATE_LINES.iter().any(|line| names::passes_for(name, line.as_bytes()))
+}
+
+/// Whether a connection that was made to this name is one to this host. Addresses are no names (RFC 6066, section 3).
+fn is_host_of(server_name: Option<&str>, host: &[u8]) -> bool {
+    match server_name {
+        Some(name) => host.eq_ignore_ascii_case(name.as_bytes()),
+        None => {
+            let text = std::str::from_utf8(host).unwrap_or_default();
+            let address = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+            address.parse::<IpAddr>().is_ok()
+        }
     }
 }
 
@@ -139,6 +180,22 @@ mod tests {
         let server = "OPTIONS * HTTP/1.1\r\nHost: a.example:80\r\n\r\n";
         assert_eq!(location(server, plain), some("https://a.example/"));
         assert_eq!(location("CONNECT a.example:80 HTTP/1.1\r\nHost: a.example:80\r\n\r\n", plain), None);
+    }
+
+    #[test]
+    fn a_connection_is_for_the_host_that_it_was_made_to() {
+        for (name, host, is_its) in [
+            (Some("a.example"), "A.example", true),
+            (Some("a.example"), "b.example", false),
+            (Some("a.example"), "", false),
+            (Some("a.example"), "192.0.2.1", false),
+            (None, "192.0.2.1", true),
+            (None, "[2001:db8::1]", true),
+            (None, "a.example", false),
+            (None, "", false),
+        ] {
+            assert_eq!(is_host_of(name, host.as_bytes()), is_its, "{name:?} {host}");
+        }
     }
 
     #[test]

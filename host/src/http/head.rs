@@ -158,12 +158,18 @@ pub enum Framing {
 pub struct Lines {
     pub(super) bytes: Vec<u8>,
     pub(super) lines: Vec<Line>,
+    pub(super) unusual_names: bool,
 }
 
 impl Lines {
     /// Bytes of memory that it takes.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity() + self.lines.capacity() * size_of::<Line>()
+    }
+
+    /// Whether any line came whose name is not made of letters, digits and `-` alone.
+    pub fn has_unusual_names(&self) -> bool {
+        self.unusual_names
     }
 
     pub(super) fn slice(&self, at: Slice) -> &[u8] {
@@ -264,11 +270,13 @@ impl RequestHead {
 
     /// Takes away the lines of these names, in any case.
     pub fn forget(&mut self, names: &[&str]) {
-        let Lines { bytes, lines } = &mut self.lines;
-        lines.retain(|line| {
-            let name = bytes.get(line.name.range()).unwrap_or_default();
-            !names.iter().any(|forgotten| name.eq_ignore_ascii_case(forgotten.as_bytes()))
-        });
+        self.retain(|name| !names.iter().any(|forgotten| name.eq_ignore_ascii_case(forgotten.as_bytes())));
+    }
+
+    /// Keeps the lines of such names alone, which are in lower case.
+    pub fn retain(&mut self, keeps: impl Fn(&[u8]) -> bool) {
+        let Lines { bytes, lines, .. } = &mut self.lines;
+        lines.retain(|line| keeps(bytes.get(line.name.range()).unwrap_or_default()));
     }
 
     /// Has the log show another request line: the one of the protocol that the client spoke.

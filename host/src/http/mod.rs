@@ -3,5 +3,6 @@
 pub mod body;
 pub mod cookies;
 pub mod head;
+pub mod names;
 pub mod parse;
 pub mod target;

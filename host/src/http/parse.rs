@@ -117,19 +117,41 @@ fn reason(error: httparse::Error) -> Malformed {
 
 /// Copies the head's bytes, with the lines' names in lower case, and notes where the lines stand.
 fn keep_lines(whole: &[u8], headers: &[httparse::Header<'_>], lines: &mut Lines) {
-    let Lines { bytes, lines } = lines;
+    let Lines { bytes, lines, unusual_names } = lines;
     bytes.clear();
     bytes.extend_from_slice(whole);
     lines.clear();
+    let mut classes = 0;
     lines.extend(headers.iter().map(|header| {
         let name = Slice::of(header.name.as_bytes(), whole);
         let value = if header.value.is_empty() { Slice::default() } else { Slice::of(header.value, whole) };
         let tidy = whole.get(name.range().end..value.start()) == Some(b": ")
             && whole[value.range().end..].starts_with(b"\r\n");
         let text = &mut bytes[name.range()];
-        text.make_ascii_lowercase();
+        for byte in &mut *text {
+            let class = NAMES[usize::from(*byte)];
+            *byte = class & !UNUSUAL;
+            classes |= class;
+        }
         Line { name, value, known: Known::of(text), tidy }
     }));
+    *unusual_names = classes & UNUSUAL != 0;
+}
+
+/// Each byte of a name in lower case, with a bit set where it is no letter, no digit and no `-`: both are found out in one
+/// go. Names are ASCII.
+static NAMES: [u8; 256] = names();
+const UNUSUAL: u8 = 0x80;
+
+const fn names() -> [u8; 256] {
+    let mut names = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let plain = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'-';
+        names[byte] = (byte as u8).to_ascii_lowercase() | if plain { 0 } else { UNUSUAL };
+        byte += 1;
+    }
+    names
 }
 
 /// Sees that each line ends with CRLF, for httparse takes a bare LF too; answers where the first line ends.

@@ -49,6 +49,8 @@ pub enum Test {
     Port(Vec<(u16, u16)>),
     /// Whether the client speaks TLS.
     Tls(bool),
+    /// The host that the client named in its TLS handshake.
+    Sni(Vec<HostPattern>),
 }
 
 /// A host, or the hosts under one.
@@ -136,6 +138,9 @@ impl Test {
                 ports.iter().any(|(first, last)| (*first..=*last).contains(&local.port()))
             }),
             Test::Tls(wanted) => facts.tls.is_some() == *wanted,
+            Test::Sni(hosts) => {
+                facts.tls.is_some_and(|tls| hosts.iter().any(|pattern| pattern.fits(tls.sni.as_bytes())))
+            }
         }
     }
 }

@@ -65,10 +65,10 @@ fn implies(narrow: &Condition, wide: &Condition) -> bool {
 
 fn test_implies(narrow: &Test, wide: &Test) -> bool {
     use Test::{
-        From, Header, Host, HostRegex, Method, Path, PathPrefix, PathRegex, PathSuffix, Port, Query, Tls,
+        From, Header, Host, HostRegex, Method, Path, PathPrefix, PathRegex, PathSuffix, Port, Query, Sni, Tls,
     };
     match (narrow, wide) {
-        (Host(a), Host(b)) => each_in(a, b, host_within),
+        (Host(a), Host(b)) | (Sni(a), Sni(b)) => each_in(a, b, host_within),
         (HostRegex(a), HostRegex(b)) | (PathRegex(a), PathRegex(b)) => each_in(a, b, PartialEq::eq),
         (Path(a), Path(b)) | (Method(a), Method(b)) => each_in(a, b, PartialEq::eq),
         (Path(a) | PathPrefix(a), PathPrefix(b)) => each_in(a, b, |a, b| a.starts_with(b)),
@@ -81,6 +81,7 @@ fn test_implies(narrow: &Test, wide: &Test) -> bool {
         (From(a), From(b)) => networks_within(a, b),
         (Port(a), Port(b)) => each_in(a, b, |a, b| a.0 >= b.0 && a.1 <= b.1),
         (Tls(a), Tls(b)) => a == b,
+        (Sni(_), Tls(b)) => *b,
         _ => false,
     }
 }
@@ -152,9 +153,11 @@ fn exclude_each_other(one: &Condition, other: &Condition) -> bool {
 }
 
 fn tests_exclude(one: &Test, other: &Test) -> bool {
-    use Test::{Cookie, Header, Host, Method, Path, PathPrefix, PathSuffix, Port, Query, Tls};
+    use Test::{Cookie, Header, Host, Method, Path, PathPrefix, PathSuffix, Port, Query, Sni, Tls};
     match (one, other) {
-        (Host(a), Host(b)) => none_meets(a, b, |a, b| host_within(a, b) || host_within(b, a)),
+        (Host(a), Host(b)) | (Sni(a), Sni(b)) => {
+            none_meets(a, b, |a, b| host_within(a, b) || host_within(b, a))
+        }
         (Path(a), Path(b)) | (Method(a), Method(b)) => none_meets(a, b, PartialEq::eq),
         (Path(a), PathPrefix(b)) => none_meets(a, b, |a, b| a.starts_with(b)),
         (Path(a), PathSuffix(b)) => none_meets(a, b, |a, b| a.ends_with(b)),
@@ -162,6 +165,7 @@ fn tests_exclude(one: &Test, other: &Test) -> bool {
         (PathSuffix(a), PathSuffix(b)) => none_meets(a, b, |a, b| a.ends_with(b) || b.ends_with(a)),
         (Port(a), Port(b)) => none_meets(a, b, |a, b| a.0 <= b.1 && b.0 <= a.1),
         (Tls(a), Tls(b)) => a != b,
+        (Sni(_), Tls(false)) | (Tls(false), Sni(_)) => true,
         (Header(a, ValueTest::Absent), Header(b, value)) => {
             a.eq_ignore_ascii_case(b) && *value != ValueTest::Absent
         }

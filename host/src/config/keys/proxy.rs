@@ -178,6 +178,19 @@ pub(super) const FRONTEND: &[Key] = &[
         example: "default_backend = \"app\"",
     },
     Key {
+        name: "headers_with_underscores",
+        scopes: FRONTENDS,
+        kind: "\"drop\", \"refuse\" or \"allow\"",
+        default: "`\"drop\"`",
+        haproxy: "",
+        doc: "What becomes of a request's header lines whose names have anything but letters, digits and `-` in them. To \
+              CGI, WSGI, PHP and others `X_Forwarded_For` is `X-Forwarded-For`, so that clients could forge what proxies \
+              say of them. `\"drop\"`: the lines do not go on, as with nginx. `\"refuse\"`: the request is answered with \
+              400. `\"allow\"`: they go on, but for those that pass for a line that this program writes. In trailers they \
+              never go on.",
+        example: "headers_with_underscores = \"allow\"",
+    },
+    Key {
         name: "backlog",
         scopes: FRONTENDS,
         kind: "an integer from 1 to 2147483647",

@@ -48,6 +48,18 @@ pub(super) const KEYS: &[Key] = &[
         example: "bind = { address = \"*:443\", tls = { crt = \"site.pem\", strict_sni = true } }",
     },
     Key {
+        name: "strict_sni_host",
+        scopes: FRONTENDS,
+        kind: "true or false",
+        default: "false",
+        haproxy: "http-request deny deny_status 421",
+        doc: "Whether a request by TLS must be for the host that its client named in the handshake; another one is \
+              answered with 421, and clients open a connection of its own for it. Browsers send requests for several hosts over \
+              one connection of HTTP/2 where a certificate is for all of them. With clients' certificates, or rules on `sni`, \
+              that would get past what the other host asks for. Who named no host may ask for an IP address alone.",
+        example: "strict_sni_host = true",
+    },
+    Key {
         name: "bind.tls.alpn",
         scopes: FRONTEND,
         kind: "a protocol, as in \"http/1.1\", or an array of protocols",

@@ -27,6 +27,7 @@ impl Reader {
         tests.extend(self.networks(&section, "from", "from_file").map(Test::From));
         tests.extend(section.read("port", |value| many(value, ports)).map(Test::Port));
         tests.extend(section.read("tls", boolean).map(Test::Tls));
+        tests.extend(section.read("sni", |value| many(value, host)).map(Test::Sni));
         tests.extend(
             named(&section, "header", true).into_iter().map(|(name, value)| Test::Header(name, value)),
         );

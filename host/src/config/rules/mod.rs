@@ -5,6 +5,7 @@ mod action;
 mod condition;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub(super) struct Reader {
     lists: RefCell<Vec<ListFile>>,
     /// For each backend, whether a rule may choose it.
     used: RefCell<Vec<bool>>,
+    /// Those of them that rules chose since this was asked last.
+    chosen: RefCell<HashSet<usize>>,
     /// Whether rules stand in a backend, where no other can be chosen any more.
     in_backend: Cell<bool>,
 }
@@ -33,6 +36,7 @@ impl Reader {
             backends: backends.iter().map(|name| Arc::from(*name)).collect(),
             lists: RefCell::default(),
             used: RefCell::new(vec![false; backends.len()]),
+            chosen: RefCell::default(),
             in_backend: Cell::new(false),
         }
     }
@@ -40,6 +44,11 @@ impl Reader {
     /// The files that were named, and for each backend whether a rule may choose it.
     pub(super) fn finish(self) -> (Vec<ListFile>, Vec<bool>) {
         (self.lists.into_inner(), self.used.into_inner())
+    }
+
+    /// The backends that rules may choose which were read since this was asked last.
+    pub(super) fn take_chosen(&self) -> HashSet<usize> {
+        self.chosen.take()
     }
 
     /// The rules of a section.
@@ -109,7 +118,10 @@ impl Reader {
         let name = value.text()?;
         let index = self.backends.iter().position(|known| **known == *name);
         match index {
-            Some(index) => self.used.borrow_mut()[index] = true,
+            Some(index) => {
+                self.used.borrow_mut()[index] = true;
+                self.chosen.borrow_mut().insert(index);
+            }
             None => {
                 let help = suggest::help(name, self.backends.iter().map(|name| &**name));
                 value.refuse(Complaint::new(format!("there is no backend `{}`", name.escape_debug()), help));
@@ -159,6 +171,7 @@ impl Reader {
         let (path, span) = path(value)?;
         // Which backends it has is known only when it is read.
         self.used.borrow_mut().fill(true);
+        self.chosen.borrow_mut().extend(0..self.backends.len());
         let mut lists = self.lists.borrow_mut();
         let known = lists.iter().find_map(|list| match list {
             ListFile::Map(file, _) if file.path == path => Some(file.clone()),
