@@ -6,7 +6,9 @@
 
 pub(crate) mod download;
 mod frames;
+mod hpack;
 mod request;
+mod screen;
 mod stream;
 mod task;
 pub(crate) mod upload;
@@ -39,6 +41,7 @@ use crate::tls::TlsSession;
 use crate::worker::{Doorway, Worker};
 use frames::{Body, Frames};
 use request::Translated;
+use screen::Screen;
 use stream::Stream;
 use task::Tasks;
 use wire::Wire;
@@ -102,7 +105,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
     let builder = builder(tasks.clone(), &settings, header_list);
     let service =
         service_fn(move |request: Request<Incoming>| answer(shared.clone(), tasks.clone(), request));
-    let served = builder.serve_connection(Wire::of_client(client.stream, client.buffer), service);
+    let screen = Screen::new(settings.max_frame_size as usize, header_list);
+    let served = builder.serve_connection(Wire::of_client(client.stream, client.buffer, screen), service);
     let mut served = std::pin::pin!(served);
     let mut timer = Timer::default();
     let mut leaving = false;

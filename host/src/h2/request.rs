@@ -5,16 +5,17 @@ use std::hash::BuildHasher;
 
 use hyper::body::{Body, Incoming};
 use hyper::ext::Protocol;
-use hyper::header;
+use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::upgrade::{self, OnUpgrade};
 use hyper::{Method, Request};
 
+use super::screen;
 use super::upload::Upload;
 use crate::failure::Failure;
 use crate::http::body::Encoding;
-use crate::scratch::Memory;
 use crate::http::target;
+use crate::scratch::Memory;
 
 /// What a request wants, as far as it decides how the response is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,7 @@ pub(super) struct Translated {
 /// protocol that the client spoke, to `down`.
 pub(super) fn translate(mut request: Request<Incoming>, memory: &mut Memory) -> Translated {
     let protocol = request.extensions_mut().remove::<Protocol>();
+    let meant = screen::take(request.headers_mut());
     let kind = match (request.method(), &protocol) {
         (&Method::CONNECT, Some(_)) => Kind::WebSocket,
         (&Method::CONNECT, None) => Kind::Connect,
@@ -59,26 +61,38 @@ pub(super) fn translate(mut request: Request<Incoming>, memory: &mut Memory) -> 
         let tunnel = upgrade::on(&mut request);
         let (parts, _) = request.into_parts();
         let known = protocol.as_ref().is_none_or(|protocol| protocol.as_ref() == b"websocket");
-        let head = if known { write(&parts, kind, false, memory) } else { Err(Failure::BadRequest) };
+        let head =
+            if known { write(&parts, meant.as_ref(), kind, false, memory) } else { Err(Failure::BadRequest) };
         return Translated { head, rest: Rest::Tunnel(tunnel), kind };
     }
     let (parts, body) = request.into_parts();
     let chunked = !body.is_end_stream() && !parts.headers.contains_key(header::CONTENT_LENGTH);
     let encoding = if chunked { Encoding::Chunked } else { Encoding::Plain };
     Translated {
-        head: write(&parts, kind, chunked, memory),
+        head: write(&parts, meant.as_ref(), kind, chunked, memory),
         rest: Rest::Body(Upload::new(body, encoding)),
         kind,
     }
 }
 
 /// Writes a request's head. What may not stand in it is refused by hyper, or by the parser that reads this.
-fn write(parts: &Parts, kind: Kind, chunked: bool, memory: &mut Memory) -> Result<(), Failure> {
+/// `meant` is what the screen says of it.
+fn write(
+    parts: &Parts,
+    meant: Option<&HeaderValue>,
+    kind: Kind,
+    chunked: bool,
+    memory: &mut Memory,
+) -> Result<(), Failure> {
     if is_malformed(parts) {
         return Err(Failure::BadRequest);
     }
     let authority = authority(parts)?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    let path = match meant {
+        Some(said) => &*screen::meant(path, said).ok_or(Failure::BadRequest)?,
+        None => path,
+    };
     let method = if kind == Kind::WebSocket { "GET" } else { parts.method.as_str() };
     let target = if kind == Kind::Connect { authority } else { path };
     let Memory { up: text, down: line, .. } = memory;
@@ -134,6 +148,7 @@ fn authority(parts: &Parts) -> Result<&str, Failure> {
     let named = parts.uri.authority().map(|authority| authority.as_str());
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let host = hosts.next().map(|host| host.to_str().map_err(|_| Failure::BadRequest)).transpose()?;
+    let scheme = parts.uri.scheme_str().unwrap_or_default();
     let agree = match (named, host) {
         (Some(named), Some(host)) => {
             target::same_authority(scheme.as_bytes(), named.as_bytes(), host.as_bytes())
@@ -150,7 +165,6 @@ fn authority(parts: &Parts) -> Result<&str, Failure> {
 /// read this request.
 fn nonce() -> [u8; 24] {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let scheme = parts.uri.scheme_str().unwrap_or_default();
     let random = || RandomState::new().hash_one(0_u8).to_be_bytes();
     let bytes: Vec<u8> = [random(), random()].concat();
     let mut text = [b'='; 24];

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use hyper::HeaderMap;
 use hyper::body::{Body, Incoming};
 
+use super::screen;
 use crate::http::body::{Encoding, write_data, write_end};
 
 /// A body that is being read.
@@ -70,7 +71,7 @@ impl Upload {
 
     fn end(&mut self, trailers: Option<&HeaderMap>) {
         let mut lines = Vec::new();
-        for (name, value) in trailers.into_iter().flatten() {
+        for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| !screen::is_ours(name)) {
             lines.extend_from_slice(name.as_str().as_bytes());
             lines.extend_from_slice(b": ");
             lines.extend_from_slice(value.as_bytes());

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::{Executor, Read, ReadBufCursor, Write};
 
 use super::PREFACE;
+use super::screen::{Screen, Step};
 use crate::buffer::Buffer;
 use crate::stream::Stream;
 
@@ -35,6 +36,15 @@ pub(crate) struct Wire {
     buffer: Buffer,
     /// How much of a client's [`BEGIN`] has been handed on.
     begun: usize,
+    /// What looks at a client's header blocks, and what it has put in their place that has not been handed on.
+    screen: Option<(Screen, Replaced)>,
+}
+
+/// Bytes of which some have been handed on.
+#[derive(Debug, Default)]
+struct Replaced {
+    bytes: Vec<u8>,
+    gone: usize,
 }
 
 /// How much decides whether a client began as it must: the preface, and the head of a frame up to its flags.
@@ -48,12 +58,60 @@ const READ: usize = 16 * 1024 + 9;
 impl Wire {
     /// The stream from which `buffer` has been read already.
     pub(crate) fn new(stream: Stream, buffer: Buffer) -> Wire {
-        Wire { stream, buffer, begun: BEGIN }
+        Wire { stream, buffer, begun: BEGIN, screen: None }
     }
 
-    /// The same, of a client: what has been read and what follows must begin as clients begin.
-    pub(super) fn of_client(stream: Stream, buffer: Buffer) -> Wire {
-        Wire { begun: 0, ..Wire::new(stream, buffer) }
+    /// The same, of a client: what has been read and what follows must begin as clients begin, and is looked at.
+    pub(super) fn of_client(stream: Stream, buffer: Buffer, screen: Screen) -> Wire {
+        Wire { begun: 0, screen: Some((screen, Replaced::default())), ..Wire::new(stream, buffer) }
+    }
+
+    /// Hands on what there is, as far as there is room for it and it has been looked at.
+    fn hand_on(&mut self, space: &mut ReadBufCursor<'_>) -> io::Result<()> {
+        let Wire { buffer, begun, screen, .. } = self;
+        while space.remaining() > 0 && !buffer.is_empty() {
+            let mut count = buffer.data().len().min(space.remaining());
+            if let Some((screen, replaced)) = screen {
+                if replaced.hand_on(space) {
+                    continue;
+                }
+                match screen.step(buffer.data()) {
+                    Step::Pass(most) => count = count.min(most),
+                    Step::Instead(most, bytes) => {
+                        buffer.gone(most);
+                        *replaced = Replaced { bytes, gone: 0 };
+                        replaced.hand_on(space);
+                        continue;
+                    }
+                    Step::More => break,
+                }
+                screen.passed(count);
+            }
+            let bytes = &buffer.data()[..count];
+            if *begun < BEGIN && begins_wrongly(begun, bytes) {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            space.put_slice(bytes);
+            buffer.gone(count);
+        }
+        if let Some((_, replaced)) = screen {
+            replaced.hand_on(space);
+        }
+        Ok(())
+    }
+}
+
+impl Replaced {
+    /// Hands on as much as there is room for; whether anything is left.
+    fn hand_on(&mut self, space: &mut ReadBufCursor<'_>) -> bool {
+        let left = &self.bytes[self.gone..];
+        let count = left.len().min(space.remaining());
+        space.put_slice(&left[..count]);
+        self.gone += count;
+        if self.gone == self.bytes.len() {
+            *self = Replaced::default();
+        }
+        !self.bytes.is_empty()
     }
 }
 
@@ -76,16 +134,23 @@ impl Read for Wire {
         mut space: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
-        let Wire { stream, buffer, .. } = wire;
-        if buffer.is_empty() {
-            ready!(stream.split().0.poll_fill(context, buffer, READ))?;
+        let before = space.remaining();
+        loop {
+            wire.hand_on(&mut space)?;
+            if space.remaining() < before || before == 0 {
+                wire.buffer.release();
+                return Poll::Ready(Ok(()));
+            }
+            // Part of a frame that is looked at as a whole may be here.
+            let held = wire.buffer.data().len();
+            let read = wire.stream.split().0.poll_fill(context, &mut wire.buffer, READ.max(held + 1));
+            if ready!(read)? == 0 {
+                match &mut wire.screen {
+                    Some((screen, _)) if held > 0 => screen.ended(),
+                    _ => return Poll::Ready(Ok(())),
+                }
+            }
         }
-        let count = buffer.data().len().min(space.remaining());
-        space.put_slice(&buffer.data()[..count]);
-        let wrong = wire.begun < BEGIN && begins_wrongly(&mut wire.begun, &buffer.data()[..count]);
-        buffer.gone(count);
-        buffer.release();
-        if wrong { Poll::Ready(Err(io::ErrorKind::InvalidData.into())) } else { Poll::Ready(Ok(())) }
     }
 }
 

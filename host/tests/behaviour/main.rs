@@ -29,6 +29,7 @@ mod intake_metrics;
 mod limits;
 mod log_daemons;
 mod logs;
+mod meaning;
 mod metrics;
 mod pages;
 mod policies;

@@ -33,8 +33,6 @@ KNOWN = [
     deviation(r"^RFC 9113 8\.1 trailers with (a pseudo-header field|:path|:status): malformed",
               r"^answered with 200 instead",
               "h2 drops pseudo-header fields of trailers before lb sees the others: no server gets them"),
-    deviation(r"^RFC 9113 8\.3\.1 a :path with a fragment: malformed", r"^answered with 200 instead",
-              "h2 drops the fragment before lb sees the rest: no server gets it"),
 ]
 
 
