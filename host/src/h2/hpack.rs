@@ -9,6 +9,8 @@ use std::rc::Rc;
 
 /// The size of the table that a client may count on, and that nobody raises here (section 4.2).
 const MAX_TABLE: usize = 4_096;
+/// Where literals are decoded is kept up to this size: most fit, and idle connections are small.
+const KEPT: usize = 256;
 /// What an entry takes beside its name and value (section 4.1).
 const OVERHEAD: usize = 32;
 
@@ -102,6 +104,9 @@ impl Table {
                 }
                 _ => self.literal(block, &mut at, 4, &mut judge, &mut found)?,
             }
+        }
+        if self.text.capacity() > KEPT {
+            self.text = Vec::new();
         }
         Ok(found)
     }

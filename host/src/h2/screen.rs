@@ -18,8 +18,7 @@ use crate::http::target;
 
 /// The name of the field that says what was replaced. No client can send it: no client can know it.
 pub(super) static MEANT: LazyLock<HeaderName> = LazyLock::new(|| {
-    let random = || RandomState::new().hash_one(0_u8);
-    let name = format!("meant-{:016x}{:016x}", random(), random());
+    let name = format!("meant-{:016x}", RandomState::new().hash_one(0_u8));
     HeaderName::try_from(name).unwrap_or(HeaderName::from_static("meant"))
 });
 
@@ -107,7 +106,7 @@ impl Screen {
         }
         let begins = matches!(self.state, State::Between);
         let expected = if begins { HEADERS } else { CONTINUATION };
-        if head[3] != expected || length > self.max_frame {
+        if head[3] != expected || length > self.max_frame.min(self.max_held) {
             return self.give_up(0, &[]);
         }
         let Some(payload) = rest.get(..length) else { return Step::More };

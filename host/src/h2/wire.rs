@@ -65,45 +65,49 @@ impl Wire {
     pub(super) fn of_client(stream: Stream, buffer: Buffer, screen: Screen) -> Wire {
         Wire { begun: 0, screen: Some((screen, Replaced::default())), ..Wire::new(stream, buffer) }
     }
+}
 
-    /// Hands on what there is, as far as there is room for it and it has been looked at.
-    fn hand_on(&mut self, space: &mut ReadBufCursor<'_>) -> io::Result<()> {
-        let Wire { buffer, begun, screen, .. } = self;
-        while space.remaining() > 0 && !buffer.is_empty() {
-            let mut count = buffer.data().len().min(space.remaining());
-            if let Some((screen, replaced)) = screen {
-                if replaced.hand_on(space) {
-                    continue;
-                }
-                match screen.step(buffer.data()) {
-                    Step::Pass(most) => count = count.min(most),
-                    Step::Instead(most, bytes) => {
-                        buffer.gone(most);
-                        *replaced = Replaced { bytes, gone: 0 };
-                        replaced.hand_on(space);
-                        continue;
-                    }
-                    Step::More => break,
-                }
-                screen.passed(count);
-            }
-            let bytes = &buffer.data()[..count];
-            if *begun < BEGIN && begins_wrongly(begun, bytes) {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-            space.put_slice(bytes);
-            buffer.gone(count);
-        }
+/// Hands on what there is, as far as there is room for it and it has been looked at.
+fn hand_on(
+    buffer: &mut Buffer,
+    begun: &mut usize,
+    screen: &mut Option<(Screen, Replaced)>,
+    space: &mut ReadBufCursor<'_>,
+) -> io::Result<()> {
+    loop {
         if let Some((_, replaced)) = screen {
             replaced.hand_on(space);
         }
-        Ok(())
+        if space.remaining() == 0 || buffer.is_empty() {
+            return Ok(());
+        }
+        let step = match screen {
+            Some((screen, _)) => screen.step(buffer.data()),
+            None => Step::Pass(buffer.data().len()),
+        };
+        let (used, other) = match step {
+            Step::Pass(most) => (most.min(space.remaining()), None),
+            Step::Instead(used, bytes) => (used, Some(Replaced { bytes, gone: 0 })),
+            Step::More => return Ok(()),
+        };
+        let bytes = &buffer.data()[..used];
+        if *begun < BEGIN && begins_wrongly(begun, bytes) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        match (other, &mut *screen) {
+            (Some(other), Some((_, replaced))) => *replaced = other,
+            (_, screen) => {
+                space.put_slice(bytes);
+                screen.iter_mut().for_each(|(screen, _)| screen.passed(used));
+            }
+        }
+        buffer.gone(used);
     }
 }
 
 impl Replaced {
-    /// Hands on as much as there is room for; whether anything is left.
-    fn hand_on(&mut self, space: &mut ReadBufCursor<'_>) -> bool {
+    /// Hands on as much as there is room for.
+    fn hand_on(&mut self, space: &mut ReadBufCursor<'_>) {
         let left = &self.bytes[self.gone..];
         let count = left.len().min(space.remaining());
         space.put_slice(&left[..count]);
@@ -111,7 +115,6 @@ impl Replaced {
         if self.gone == self.bytes.len() {
             *self = Replaced::default();
         }
-        !self.bytes.is_empty()
     }
 }
 
@@ -136,14 +139,14 @@ impl Read for Wire {
         let wire = self.get_mut();
         let before = space.remaining();
         loop {
-            wire.hand_on(&mut space)?;
+            hand_on(&mut wire.buffer, &mut wire.begun, &mut wire.screen, &mut space)?;
             if space.remaining() < before || before == 0 {
                 wire.buffer.release();
                 return Poll::Ready(Ok(()));
             }
             // Part of a frame that is looked at as a whole may be here.
             let held = wire.buffer.data().len();
-            let read = wire.stream.split().0.poll_fill(context, &mut wire.buffer, READ.max(held + 1));
+            let read = wire.stream.split().0.poll_fill(context, &mut wire.buffer, READ.max(2 * held));
             if ready!(read)? == 0 {
                 match &mut wire.screen {
                     Some((screen, _)) if held > 0 => screen.ended(),
@@ -171,6 +174,46 @@ impl Write for Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What hyper gets of these bytes, which come so many at a time, with so much room.
+    fn handed_on(bytes: &[u8], pieces: usize, room: usize) -> io::Result<Vec<u8>> {
+        let (mut buffer, mut begun) = (Buffer::none(), 0);
+        let mut screen = Some((Screen::new(READ, READ), Replaced::default()));
+        let mut got = Vec::new();
+        for piece in bytes.chunks(pieces) {
+            buffer.ensure(buffer.data().len() + piece.len());
+            buffer.space()[..piece.len()].copy_from_slice(piece);
+            buffer.came(piece.len());
+            loop {
+                let mut memory = vec![0; room];
+                let mut space = hyper::rt::ReadBuf::new(&mut memory);
+                hand_on(&mut buffer, &mut begun, &mut screen, &mut space.unfilled())?;
+                if space.filled().is_empty() {
+                    break;
+                }
+                got.extend_from_slice(space.filled());
+            }
+        }
+        Ok(got)
+    }
+
+    #[test]
+    fn what_is_looked_at_is_the_same_however_much_room_there_is() {
+        let frame = |kind: u8, flags: u8, payload: &[u8]| {
+            [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, 1], payload].concat()
+        };
+        let settings = [PREFACE, &[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]].concat();
+        let requests =
+            [frame(1, 4, b"\x44\x03/<a"), frame(0, 0, b"body"), frame(1, 4, b"\xbe"), frame(0, 1, b"")];
+        let bytes = [settings, requests.concat()].concat();
+        let whole = handed_on(&bytes, bytes.len(), 10_000).expect("a beginning");
+        assert!(whole.len() > bytes.len() && whole.windows(5).any(|window| window == b"\x03/|a\0"));
+        for (pieces, room) in [(1, 1), (1, 100), (7, 3), (1_000, 1), (1_000, 10), (13, 64)] {
+            assert_eq!(handed_on(&bytes, pieces, room).expect("a beginning"), whole, "{pieces} {room}");
+        }
+        let wrong = [PREFACE, &requests.concat()].concat();
+        assert!(handed_on(&wrong, wrong.len(), 10_000).is_err(), "what is replaced is no beginning either");
+    }
 
     #[test]
     fn a_client_begins_with_its_settings_however_they_are_cut() {
