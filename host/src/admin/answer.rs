@@ -16,6 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::page::PAGE;
 use super::view::Status;
+use crate::http::target;
 use crate::stats::Source;
 use crate::stats::exposition::{self, Format};
 
@@ -92,10 +93,8 @@ fn metrics(desk: &Desk, accept: Option<&str>) -> Answer {
 /// whose name resolves to 127.0.0.1 would otherwise have the browser of whoever sits here read it.
 fn is_own_host(host: Option<&str>, in_target: Option<&str>) -> bool {
     let Some(host) = in_target.or(host) else { return true };
-    let host = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
+    let Some(authority) = target::authority(host.as_bytes()) else { return false };
+    let host = host[..authority.host].trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok()
 }
 
@@ -124,8 +123,14 @@ mod tests {
         {
             assert!(is_own_host(host, None), "{host:?}");
         }
-        for host in ["evil.example:8404", "localhost.evil.example", "", "[evil]:1", "127.0.0.1.evil.example"]
-        {
+        for host in [
+            "evil.example:8404",
+            "localhost.evil.example",
+            "",
+            "[evil]:1",
+            "127.0.0.1.evil.example",
+            "localhost:80@evil.example",
+        ] {
             assert!(!is_own_host(Some(host), None), "{host}");
         }
         assert!(!is_own_host(Some("localhost"), Some("evil.example")));

@@ -9,10 +9,12 @@ use super::diagnostics::Problem;
 use super::keys::Scope;
 use super::layer::Layers;
 use super::log_target;
-use super::model::{BindAddress, Config, Frontend, Global, Span, Tune};
+use super::model::{BindAddress, Config, Frontend, Global, Span, Tune, UnusualNames};
 use super::read::{bad_name, boolean, duration, is_name, limit, size};
 use super::section::{Section, Value};
 use super::{admin, backend, discovery, frontend, limits, rules, suggest};
+use crate::http::names;
+use crate::rules::RuleSet;
 
 /// What the text says. Meant to run only if nothing but warnings was reported.
 pub(super) fn read(file: &Section<'_>) -> Config {
@@ -58,6 +60,15 @@ pub(super) fn read(file: &Section<'_>) -> Config {
         frontends.push((frontend, reached));
     }
     let frontends = guard_certificates(frontends);
+    for (frontend, (_, section)) in frontends.iter().zip(&frontend_sections) {
+        if frontend.unusual_names != UnusualNames::Allow {
+            warn_of_names_that_do_not_come(section, &frontend.rules);
+        }
+    }
+    if frontends.iter().all(|frontend| frontend.unusual_names != UnusualNames::Allow) {
+        let rules = backends.iter().zip(&backend_sections);
+        rules.for_each(|(backend, (_, section))| warn_of_names_that_do_not_come(section, &backend.rules));
+    }
     let (lists, chosen) = reader.finish();
     for (index, (name, section)) in backend_sections.iter().enumerate() {
         if !used.contains(&index) && !chosen[index] {
@@ -66,6 +77,20 @@ pub(super) fn read(file: &Section<'_>) -> Config {
         }
     }
     Config { global, frontends, backends, lists }
+}
+
+/// Warns of rules that look at header lines which are dropped before they get there.
+fn warn_of_names_that_do_not_come(section: &Section<'_>, rules: &RuleSet) {
+    for rule in rules.rules() {
+        let looked_at = rule.when.header_names();
+        if let Some(name) = looked_at.iter().find(|name| !names::is_plain(name.as_bytes())) {
+            let message = format!(
+                "no line `{name}` gets here: names with other than letters, digits and `-` are dropped"
+            );
+            let help = "set `headers_with_underscores = \"allow\"` in the frontend, or in [defaults]";
+            section.report(Problem::warning(rule.span.clone(), message).help(help));
+        }
+    }
 }
 
 /// Servers that are told of clients' certificates by one frontend are not told by clients of another: each of those that

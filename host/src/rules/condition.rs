@@ -107,6 +107,18 @@ impl Condition {
         }
     }
 
+    /// The names of the header lines that it looks at.
+    pub(crate) fn header_names(&self) -> Vec<&str> {
+        match self {
+            Condition::All(many) | Condition::Any(many) => {
+                many.iter().flat_map(Condition::header_names).collect()
+            }
+            Condition::Not(condition) => condition.header_names(),
+            Condition::Test(Test::Header(name, _)) => vec![name],
+            Condition::Test(_) => Vec::new(),
+        }
+    }
+
     /// Whether it looks at the port that the client connected to.
     pub(crate) fn asks_for_port(&self) -> bool {
         match self {

@@ -5,8 +5,9 @@ use toml::de::DeValue;
 
 use super::Reader;
 use crate::config::keys::Scope;
-use crate::config::read::{boolean, is_token, is_visible};
+use crate::config::read::{boolean, is_token};
 use crate::config::section::{Complaint, Section, Value};
+use crate::http::target;
 use crate::rules::{Condition, HostPattern, Pattern, Test, ValueTest};
 
 /// What a pattern may take when it is compiled; one that needs more is no pattern for a path.
@@ -124,7 +125,8 @@ fn host(value: Value<'_>) -> Option<HostPattern> {
         );
         return None;
     }
-    if name.contains('/') || name.contains('*') || !is_visible(name) {
+    let whole = if star { name.strip_prefix('.').unwrap_or(name) } else { name };
+    if target::authority(whole.as_bytes()).is_none() {
         complain(
             format!("`{}` is no host", text.escape_debug()),
             "write `a.example`, or `*.example` for all that is below",
