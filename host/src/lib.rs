@@ -9,6 +9,7 @@ mod exchange;
 pub mod failure;
 mod h2;
 pub mod http;
+pub mod inherited;
 mod limit;
 mod listener;
 pub mod log;

@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
 use crate::config::model::BindAddress;
+use crate::inherited;
 use crate::stream::Stream;
 
 /// A listening socket that no worker has taken up yet.
@@ -49,7 +50,9 @@ pub(crate) fn bind(address: &BindAddress, backlog: u32, workers: usize) -> anyho
             let sockets = bound.with_context(|| format!("cannot listen on unix@{}", path.display()))?;
             Ok(Bound { sockets, name: format!("unix@{}", path.display()) })
         }
-        BindAddress::Fd(fd) => adopt(*fd, workers).with_context(|| format!("cannot take over fd@{fd}")),
+        BindAddress::Fd(number) => {
+            adopt(*number, workers).with_context(|| format!("cannot take over fd@{number}"))
+        }
     }
 }
 
@@ -96,30 +99,17 @@ fn bind_unix(path: &Path, backlog: u32) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// Takes over a listening socket from the parent process.
-fn adopt(fd: i32, workers: usize) -> io::Result<Bound> {
-    if fd < 3 {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "0 to 2 are the standard streams"));
-    }
-    // SAFETY: the call takes a number and changes nothing.
-    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: `lb.toml` names the descriptor as one to be taken over, once; nothing else in the program uses it.
-    let socket = Socket::from(unsafe { OwnedFd::from_raw_fd(fd) });
-    if !socket.is_listener()? {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the descriptor is no listening socket"));
-    }
+/// Takes over a listening socket from the parent process: a duplicate of it, for what was handed over stays, and can be
+/// taken over again.
+fn adopt(number: i32, workers: usize) -> anyhow::Result<Bound> {
+    let listener = inherited::listener(number)?;
+    let socket = Socket::from(listener.duplicate()?);
     socket.set_nonblocking(true)?;
-    let local = socket.local_addr()?;
-    let (kind, name) = match local.as_socket() {
-        Some(address) => {
-            socket.set_tcp_nodelay(true)?;
-            (Kind::Tcp, address.to_string())
-        }
-        None => (Kind::Unix, format!("fd@{fd}")),
-    };
-    Ok(Bound { sockets: share(socket.into(), workers, kind)?, name })
+    let kind = if listener.is_tcp { Kind::Tcp } else { Kind::Unix };
+    if kind == Kind::Tcp {
+        socket.set_tcp_nodelay(true)?;
+    }
+    Ok(Bound { sockets: share(socket.into(), workers, kind)?, name: listener.name.clone() })
 }
 
 fn share(socket: OwnedFd, workers: usize, kind: Kind) -> io::Result<Vec<ListenSocket>> {

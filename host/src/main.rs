@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use lb_host::commands;
 use lb_host::scaffold::Language;
+use lb_host::{commands, inherited};
 
 /// A load balancer whose decisions are WebAssembly.
 #[derive(Debug, Parser)]
@@ -97,6 +97,8 @@ struct Subject {
 }
 
 fn main() -> ExitCode {
+    // Before anything opens a descriptor or starts a thread.
+    inherited::take_stock();
     let outcome = match Arguments::parse().command {
         Command::Run { config } => commands::run(&config),
         Command::Check { config } => commands::check(&config),

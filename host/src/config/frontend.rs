@@ -6,7 +6,7 @@ use super::diagnostics::Problem;
 use super::layer::Layers;
 use super::log_target::LogChoice;
 use super::logging;
-use super::model::tls::ClientVerify;
+use super::model::tls::{ClientVerify, Spot};
 use super::model::{Bind, Frontend, Global, Http2, LogTarget, Span};
 use super::read::{Switch, limit};
 use super::section::{Section, Value};
@@ -114,7 +114,8 @@ fn bind(value: Value<'_>) -> Option<Vec<(Bind, Span)>> {
     } else {
         (addresses(value)?, value.span(), None, None)
     };
-    let bind = |address| (Bind { address, maxconn, tls: tls.clone() }, span.clone());
+    let spot = Spot(span.clone());
+    let bind = |address| (Bind { address, maxconn, tls: tls.clone(), spot: spot.clone() }, span.clone());
     Some(addresses.into_iter().map(bind).collect())
 }
 

@@ -141,6 +141,8 @@ pub struct Bind {
     pub maxconn: Option<u32>,
     /// Whether, and how, clients come by TLS.
     pub tls: Option<tls::BindTls>,
+    /// Where it is named.
+    pub spot: tls::Spot,
 }
 
 /// What a listener is bound to.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use crate::capacity;
 use crate::config::diagnostics::{Diagnostics, Problem, Severity};
+use crate::config::model::BindAddress;
 use crate::config::{self, Loaded};
+use crate::inherited;
 use crate::pages::Shelf;
 use crate::policy::{self, Proven};
 use crate::tls::{Preparation, Prepared};
@@ -49,6 +51,7 @@ pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checke
     }
     let mut diagnostics = Diagnostics::new(loaded.source.clone());
     load_lists(&loaded, &mut diagnostics);
+    refuse_strangers(&loaded, &mut diagnostics);
     let mut policies = Vec::new();
     for backend in &loaded.config.backends {
         match runtime.prove(backend) {
@@ -71,6 +74,17 @@ pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checke
         }
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Checked { loaded, policies, pages, tls }) }
+}
+
+/// Refuses listeners by descriptors that were not handed over: what is at such a number is something else of this process.
+fn refuse_strangers(loaded: &Loaded, diagnostics: &mut Diagnostics) {
+    for bind in loaded.config.frontends.iter().flat_map(|frontend| &frontend.bind) {
+        if let BindAddress::Fd(number) = bind.address
+            && let Err(refused) = inherited::listener(number)
+        {
+            diagnostics.push(Problem::error(bind.spot.0.clone(), refused.message).help(refused.help));
+        }
+    }
 }
 
 /// Reads the files that rules name.

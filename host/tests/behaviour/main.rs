@@ -25,6 +25,7 @@ mod health;
 mod http;
 mod http2;
 mod http2_servers;
+mod inherited;
 mod intake_metrics;
 mod limits;
 mod log_daemons;

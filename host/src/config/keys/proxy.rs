@@ -147,7 +147,8 @@ pub(super) const FRONTEND: &[Key] = &[
         haproxy: "bind",
         doc: "Where it listens. `*:80` or `:80` is every IPv4 address, `[::]:80` every IPv6 address, `*:8000-8009` \
               a listener for each port, port 0 one that the kernel chooses, `unix@PATH` a Unix socket, and `fd@N` a \
-              listening socket that the parent process hands over; those of systemd begin at `fd@3`.",
+              listening socket that the parent process hands over when it starts lb; those of systemd begin at `fd@3`. Any \
+              other number is refused. Such a socket stays open when a reload leaves it out, and can be taken up again.",
         example: "bind = [\"*:60000-60001\", \"[::1]:8080\", \"unix@/run/lb.sock\"]",
     },
     Key {

@@ -56,6 +56,7 @@ pub(crate) enum Signal {
     Interrupt,
     Terminate,
     User1,
+    User2,
 }
 
 /// The program, running; it is killed when this is dropped.
@@ -68,13 +69,22 @@ pub(crate) fn lb(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lb"));
     command.args(arguments).stdin(Stdio::null());
     command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
-    command.env_remove("LB_LOG").env_remove("LISTEN_FDS").env_remove("NOTIFY_SOCKET");
+    command
+        .env_remove("LB_LOG")
+        .env_remove("LISTEN_FDS")
+        .env_remove("LISTEN_PID")
+        .env_remove("NOTIFY_SOCKET");
     command
 }
 
 impl Process {
     pub(crate) fn start(mut command: Command) -> Process {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Process::spawn(command)
+    }
+
+    /// Starts it with the streams that the command has.
+    pub(crate) fn spawn(mut command: Command) -> Process {
         // SAFETY: prctl is a system call and nothing else; it has the program killed where the test's thread
         // ends without having dropped it.
         unsafe {
@@ -108,6 +118,7 @@ impl Process {
             Signal::Interrupt => libc::SIGINT,
             Signal::Terminate => libc::SIGTERM,
             Signal::User1 => libc::SIGUSR1,
+            Signal::User2 => libc::SIGUSR2,
         };
         // SAFETY: the process is this one's child and has not been waited for, so that the number is its own.
         let sent = unsafe { libc::kill(self.child.id() as libc::pid_t, number) };
