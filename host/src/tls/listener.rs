@@ -80,6 +80,12 @@ impl Listener {
         Listener { address, ..self }
     }
 
+    /// Whether a client that one of them has let in could have come in by the other, too: both ask for the same proof of
+    /// who it is.
+    pub(crate) fn lets_in_as(&self, other: &Listener) -> bool {
+        (self.trust.verify, &self.trust.authorities) == (other.trust.verify, &other.trust.authorities)
+    }
+
     /// Goes on with the sessions of the listener that had this address before, where both let in the same clients.
     pub(super) fn keep_sessions_of(&mut self, before: &[Listener]) {
         let same = |old: &&Listener| old.address == self.address && old.trust == self.trust;

@@ -21,41 +21,46 @@ use crate::tls;
 /// How long accepting rests after the system refused for want of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A door to a frontend: a listening address, which may lead to another frontend after a reload, or to none.
-pub(crate) struct Doorway {
-    frontend: Cell<Option<usize>>,
+/// A listening address of a worker, which may lead to another frontend after a reload, or to none.
+pub(super) struct Entrance {
+    /// What those who come in now know of it.
+    doorway: RefCell<Rc<Doorway>>,
     connections: Arc<Count>,
     closed: Notify,
     /// Told when it may lead to another frontend.
     moved: Notify,
+}
+
+/// A listening address as its clients know it: for as long as it leads anywhere, and lets in whom it let in when they came.
+pub(crate) struct Doorway {
+    frontend: Cell<Option<usize>>,
     /// Which of the frontend's listeners it is, from 1 on.
     number: Cell<usize>,
     /// TLS with those who come from now on.
     tls: RefCell<Option<Rc<tls::Listener>>>,
 }
 
-impl Doorway {
-    /// A door to the frontend of this index, whose clients are counted there.
-    pub(super) fn new(frontend: usize, connections: Arc<Count>) -> Rc<Doorway> {
-        let (closed, moved, number, tls) = (Notify::new(), Notify::new(), Cell::new(1), RefCell::default());
-        Rc::new(Doorway { frontend: Cell::new(Some(frontend)), connections, closed, moved, number, tls })
+impl Entrance {
+    /// One whose clients are counted there, and which leads nowhere yet.
+    pub(super) fn new(connections: Arc<Count>) -> Rc<Entrance> {
+        let doorway = RefCell::new(Doorway::new(None, 1, None));
+        Rc::new(Entrance { doorway, connections, closed: Notify::new(), moved: Notify::new() })
     }
 
-    /// From now on it leads to another frontend.
-    pub(super) fn lead_to(&self, frontend: usize) {
-        self.frontend.set(Some(frontend));
+    /// From now on it leads to this frontend, as its listener of this number, and clients are met with this TLS, or in
+    /// clear. Those who are in stay, unless it was for other clients that they were let in: by other certificates of
+    /// theirs, or in clear. They may end the exchange at hand.
+    pub(super) fn lead_to(&self, frontend: usize, number: usize, tls: Option<tls::Listener>) {
+        let present = self.doorway();
+        if present.lets_in_as(tls.as_ref()) {
+            present.frontend.set(Some(frontend));
+            present.number.set(number);
+            present.tls.replace(tls.map(Rc::new));
+        } else {
+            present.frontend.set(None);
+            self.doorway.replace(Doorway::new(Some(frontend), number, tls));
+        }
         self.moved.notify_waiters();
-    }
-
-    /// From now on clients are met with this TLS, or in clear.
-    pub(super) fn secure(&self, number: usize, tls: Option<tls::Listener>) {
-        self.number.set(number);
-        self.tls.replace(tls.map(Rc::new));
-    }
-
-    /// Which of the frontend's listeners it is, from 1 on.
-    pub(crate) fn number(&self) -> usize {
-        self.number.get()
     }
 
     /// Nobody is let in any more; who is in may end the exchange at hand.
@@ -63,34 +68,61 @@ impl Doorway {
         self.closed.notify_one();
     }
 
-    /// As [`Doorway::shut`], and it leads nowhere any more.
+    /// As [`Entrance::shut`], and it leads nowhere any more.
     pub(super) fn wall_up(&self) {
-        self.frontend.set(None);
+        self.doorway().frontend.set(None);
         self.shut();
     }
 
-    /// The frontend's index in the present generation.
+    fn doorway(&self) -> Rc<Doorway> {
+        self.doorway.borrow().clone()
+    }
+}
+
+impl Doorway {
+    fn new(frontend: Option<usize>, number: usize, tls: Option<tls::Listener>) -> Rc<Doorway> {
+        let (frontend, number) = (Cell::new(frontend), Cell::new(number));
+        Rc::new(Doorway { frontend, number, tls: RefCell::new(tls.map(Rc::new)) })
+    }
+
+    /// Whether those who are in could have come in by this, too.
+    fn lets_in_as(&self, tls: Option<&tls::Listener>) -> bool {
+        match (&*self.tls.borrow(), tls) {
+            // Before it leads anywhere nobody is in.
+            (None, Some(_)) => self.frontend.get().is_none(),
+            (None, None) => true,
+            (Some(present), Some(next)) => present.lets_in_as(next),
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Which of the frontend's listeners it is, from 1 on.
+    pub(crate) fn number(&self) -> usize {
+        self.number.get()
+    }
+
+    /// The frontend's index in the present generation. `None`: connections that came in by it end with what they are at.
     pub(crate) fn frontend(&self) -> Option<usize> {
         self.frontend.get()
     }
 }
 
 /// Lets clients in, as long as the bounds allow; past them they wait in the kernel's queue.
-pub(super) async fn accept(worker: Rc<Worker>, listener: Listener, doorway: Rc<Doorway>) {
+pub(super) async fn accept(worker: Rc<Worker>, listener: Listener, entrance: Rc<Entrance>) {
     // While it is at work, a worker that drains is not done: somebody may still stand before the door.
     let _task = Task::new(&worker, None, Vec::new());
     loop {
         let waited = tokio::select! {
             waited = listener.wait() => waited,
-            () = doorway.closed.notified() => break,
+            () = entrance.closed.notified() => break,
         };
         let places = tokio::select! {
-            places = Places::take(&worker, &doorway) => places,
-            () = doorway.closed.notified() => break,
+            places = Places::take(&worker, &entrance) => places,
+            () = entrance.closed.notified() => break,
         };
         let Some(places) = places else { return };
         match waited.and_then(|()| listener.accept()) {
-            Ok(Some((stream, peer))) => admit(&worker, &doorway, places, stream, peer),
+            Ok(Some((stream, peer))) => admit(&worker, &entrance.doorway(), places, stream, peer),
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -100,9 +132,9 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Listener, doorway: Rc<D
     }
     // Who stands in the kernel's queue when the process is told to end is still served.
     while worker.is_draining() {
-        let Some(places) = Places::take(&worker, &doorway).await else { return };
+        let Some(places) = Places::take(&worker, &entrance).await else { return };
         let Ok(Some((stream, peer))) = listener.accept() else { return };
-        admit(&worker, &doorway, places, stream, peer);
+        admit(&worker, &entrance.doorway(), places, stream, peer);
     }
 }
 
@@ -185,14 +217,14 @@ struct Places([Option<Arc<Count>>; 3]);
 impl Places {
     /// Takes a place under each bound, all at once: whoever waits for one holds none. `None` where the door
     /// leads nowhere any more.
-    async fn take(worker: &Worker, doorway: &Doorway) -> Option<Places> {
+    async fn take(worker: &Worker, entrance: &Entrance) -> Option<Places> {
         loop {
-            match Places::try_take(worker, doorway)? {
+            match Places::try_take(worker, entrance)? {
                 Ok(places) => return Some(places),
                 // A reload may have the door lead to another frontend, whose bound is another.
                 Err(full) => tokio::select! {
                     () = full.has_room() => {}
-                    () = doorway.moved.notified() => {}
+                    () = entrance.moved.notified() => {}
                 },
             }
         }
@@ -200,10 +232,10 @@ impl Places {
 
     /// Takes a place under each bound, or says which one is reached. Whoever waits for that holds nothing of the
     /// generation, which a reload may replace meanwhile.
-    fn try_take(worker: &Worker, doorway: &Doorway) -> Option<Result<Places, Arc<Count>>> {
+    fn try_take(worker: &Worker, entrance: &Entrance) -> Option<Result<Places, Arc<Count>>> {
         let generation = worker.generation();
-        let frontend = generation.frontends.get(doorway.frontend()?)?;
-        let counts = [&doorway.connections, &frontend.shared.connections, &worker.process.connections];
+        let frontend = generation.frontends.get(entrance.doorway.borrow().frontend()?)?;
+        let counts = [&entrance.connections, &frontend.shared.connections, &worker.process.connections];
         let mut places = Places([const { None }; 3]);
         for (count, place) in counts.into_iter().zip(&mut places.0) {
             if !count.try_enter() {

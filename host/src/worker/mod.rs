@@ -34,6 +34,7 @@ use crate::tls;
 use crate::upstream::Pool;
 
 pub(crate) use door::Doorway;
+use door::Entrance;
 
 /// A head leaves this much of a buffer free, for what is added on its way. As in HAProxy (tune.maxrewrite).
 const MAX_REWRITE: usize = 1024;
@@ -284,7 +285,7 @@ pub(crate) fn run(
 async fn command_loop(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     tokio::task::spawn_local(flush_logs(worker.clone()));
     tokio::task::spawn_local(purge_pools(worker.clone()));
-    let mut doors: HashMap<BindAddress, Rc<Doorway>> = HashMap::new();
+    let mut doors: HashMap<BindAddress, Rc<Entrance>> = HashMap::new();
     loop {
         let command = if worker.is_draining() {
             tokio::select! {
@@ -316,24 +317,21 @@ async fn all_done(worker: &Worker) {
 }
 
 /// Takes up a configuration: opens the doors that are new, closes those that are gone.
-fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, plan: Plan) {
+fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Entrance>>, plan: Plan) {
     let mut open = HashMap::new();
     let mut arrivals = Vec::new();
     for door in plan.doors {
-        let doorway = match (door.socket, doors.remove(&door.address)) {
-            (None, Some(doorway)) => {
-                doorway.lead_to(door.frontend);
-                doorway
-            }
+        let entrance = match (door.socket, doors.remove(&door.address)) {
+            (None, Some(entrance)) => entrance,
             (Some(socket), _) => {
-                let doorway = Doorway::new(door.frontend, door.connections);
-                arrivals.push((socket, doorway.clone()));
-                doorway
+                let entrance = Entrance::new(door.connections);
+                arrivals.push((socket, entrance.clone()));
+                entrance
             }
             (None, None) => continue,
         };
-        doorway.secure(door.number, door.tls);
-        open.insert(door.address, doorway);
+        entrance.lead_to(door.frontend, door.number, door.tls);
+        open.insert(door.address, entrance);
     }
     for (_, gone) in std::mem::replace(doors, open) {
         gone.wall_up();
@@ -351,9 +349,9 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Doorway>>, pla
     let backends = backends.collect();
     let generation = Generation { frontends: plan.frontends, backends, _alive: plan.alive };
     worker.generation.replace(Rc::new(generation));
-    for (socket, doorway) in arrivals {
+    for (socket, entrance) in arrivals {
         match Listener::new(socket) {
-            Ok(listener) => drop(tokio::task::spawn_local(door::accept(worker.clone(), listener, doorway))),
+            Ok(listener) => drop(tokio::task::spawn_local(door::accept(worker.clone(), listener, entrance))),
             Err(error) => tracing::error!(%error, "a worker cannot listen"),
         }
     }

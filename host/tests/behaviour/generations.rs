@@ -223,6 +223,36 @@ fn where_the_listener_goes_answers_say_close_and_idle_connections_are_closed_in_
     assert_eq!(proxy_text(&kept), "a");
 }
 
+#[test]
+fn where_a_listener_asks_for_other_proof_from_now_on_connections_that_idle_are_closed() {
+    let (authority, a) = (Authority::new(), origin("a").start());
+    let directory = files(&authority);
+    directory.write("clients.pem", authority.pem());
+    let by = |keys: &str| {
+        let tls = format!("{{ address = \"127.0.0.2:0\", tls = {{ crt = \"site.pem\"{keys} }} }}");
+        watched().bind(&tls).server(&a)
+    };
+    let mut proxy = by("").start_in(directory);
+    let (address, clients) = (proxy.addresses[1].clone(), authority.clients());
+    let mut idle = clients.connect(&address, "a.example");
+    let mut both = http2_by_tls_at(&address, &clients);
+    assert_eq!((idle.get("/").text().as_str(), &both.get("/").2[..]), ("a", &b"a"[..]));
+    proxy.directory.write("site.pem", authority.sign(&["a.example", "b.example"]).pem());
+    proxy.reload(&by(", strict_sni = true"));
+    assert_eq!(
+        (idle.get("/").text().as_str(), &both.get("/").2[..]),
+        ("a", &b"a"[..]),
+        "a renewal is no reason"
+    );
+    proxy.reload(&by(", verify = \"required\", ca_file = \"clients.pem\""));
+    idle.expect_end();
+    until("the connection is closed", || both.has_ended().then_some(()));
+    expect_one(&proxy);
+    clients.refused(&address, "a.example");
+    let shown = authority.clients_of(&[&rustls::version::TLS13], Some(&authority.sign(&["alice"])));
+    assert_eq!(shown.connect(&address, "a.example").get("/").text(), "a");
+}
+
 fn proxy_text(address: &str) -> String {
     client(address).get("/").text()
 }
