@@ -12,12 +12,12 @@ mod tally;
 use std::fmt::Write;
 use std::hash::RandomState;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Weak};
 
 use tokio::time::Instant;
 
 use crate::config::model::Config;
-use crate::config::model::limits::{Bound, Limit as Spec, Rate};
+use crate::config::model::limits::{Bound, Limit as Spec, Rate, When};
 use crate::rules::{Condition, Facts};
 use gcra::{Decision, Gcra};
 use held::{Entry, Held};
@@ -225,7 +225,8 @@ impl Limit {
             Bound::Connections(most) => (Memory::Held(*most, Held::new(spec.max_keys)), String::new()),
         };
         Limit {
-            spec: spec.clone(),
+            // Its condition is asked elsewhere, and changes: the lists of the first one are not to stay with the limit.
+            spec: Spec { when: When(None), ..spec.clone() },
             owner: owner.into(),
             secret: RandomState::new(),
             memory,
@@ -280,7 +281,7 @@ impl Limit {
                 let (entry, over) = held.enter(key, *most, self.spec.dry_run);
                 self.count(over, now_ns);
                 match entry {
-                    Entry::Counted => Some(Some(Place { limit: self.clone(), key })),
+                    Entry::Counted => Some(Some(Place { limit: Arc::downgrade(self), key })),
                     Entry::Uncounted => Some(None),
                     Entry::Full => None,
                 }
@@ -307,16 +308,19 @@ impl Limit {
     }
 }
 
-/// A connection's place under a limit on connections, until it is dropped.
+/// A connection's place under a limit on connections, until it is dropped. A connection that outlives its limit, which a
+/// reload has taken away, does not keep its table.
 #[derive(Debug)]
 pub(crate) struct Place {
-    limit: Arc<Limit>,
+    limit: Weak<Limit>,
     key: u64,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Memory::Held(_, held) = &self.limit.memory {
+        if let Some(limit) = self.limit.upgrade()
+            && let Memory::Held(_, held) = &limit.memory
+        {
             held.leave(self.key);
         }
     }
