@@ -3,14 +3,15 @@
 pub mod policy;
 pub mod route;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use crate::config::diagnostics::Diagnostics;
-use crate::control::{self, Checked, Files, Origin};
+use crate::control::{self, Checked, Files, Main, Origin, Start};
 use crate::demo::Origins;
 use crate::policy::Runtime;
 use crate::report;
+use crate::signals::Held;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -39,15 +40,12 @@ impl From<Diagnostics> for Error {
 
 impl Error {
     /// Says on stderr what is wrong.
-    #[allow(clippy::print_stderr)]
     pub fn print(&self) {
         match self {
-            Error::Configuration(diagnostics) => {
-                eprint!("{}", diagnostics.render(std::io::stderr().is_terminal()))
-            }
-            Error::Usage(message) => eprintln!("error: {message}"),
+            Error::Configuration(diagnostics) => say(&diagnostics.render(std::io::stderr().is_terminal())),
+            Error::Usage(message) => say(&format!("error: {message}\n")),
             Error::WrongPolicy => {}
-            Error::Other(error) => eprintln!("error: {error:#}"),
+            Error::Other(error) => say(&format!("error: {error:#}\n")),
         }
     }
 
@@ -64,13 +62,26 @@ impl Error {
 ///
 /// # Errors
 /// When the configuration is wrong, or the process cannot start.
-pub fn run(config: &Path) -> Result<(), Error> {
+pub fn run(config: &Path, signals: Held) -> Result<(), Error> {
     let origin = Origin::File(config.to_owned());
-    let runtime = policies()?;
-    let files = Files::of(&origin, None);
-    let checked = control::check(&origin, &runtime)?;
-    warn(&checked);
-    Ok(control::run(origin, runtime, checked, files, |_| {})?)
+    let Some((main, start)) = load(Main::begin(signals)?, &origin)? else { return Ok(()) };
+    warn(&start.checked);
+    Ok(main.serve(origin, start, |_| {})?)
+}
+
+/// Reads a configuration to serve by. `None`: a signal has ended the process meanwhile.
+fn load(main: Main, origin: &Origin) -> Result<Option<(Main, Start)>, Error> {
+    let origin = origin.clone();
+    let loaded = main.load(move || -> Result<Start, Error> {
+        let runtime = policies()?;
+        let files = Files::of(&origin, None);
+        let checked = control::check(&origin, &runtime)?;
+        Ok(Start { runtime, files, checked })
+    })?;
+    if loaded.is_none() {
+        say("ended by a signal before it served\n");
+    }
+    Ok(loaded)
 }
 
 /// `lb check`.
@@ -86,23 +97,29 @@ pub fn check(config: &Path) -> Result<(), Error> {
 }
 
 /// Says on stderr what can run but will hardly be what was meant.
-#[allow(clippy::print_stderr)]
 fn warn(checked: &Checked) {
-    eprint!("{}", checked.loaded.warnings.render(std::io::stderr().is_terminal()));
+    say(&checked.loaded.warnings.render(std::io::stderr().is_terminal()));
+}
+
+/// Writes to stderr; where nobody reads that any more, there is nobody to tell, and no reason not to serve.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// `lb demo`; with `tls`, by a certificate made on the spot.
 ///
 /// # Errors
 /// When the process cannot start.
-#[allow(clippy::print_stdout)]
-pub fn demo(tls: bool) -> Result<(), Error> {
+pub fn demo(tls: bool, signals: Held) -> Result<(), Error> {
+    let main = Main::begin(signals)?;
     let origins = Origins::start(tls)?;
     let origin = Origin::Text("lb.toml", origins.configuration());
-    let runtime = policies()?;
-    let files = Files::of(&origin, None);
-    let checked = control::check(&origin, &runtime)?;
-    Ok(control::run(origin, runtime, checked, files, |addresses| println!("{}", origins.guide(addresses)))?)
+    let Some((main, start)) = load(main, &origin)? else { return Ok(()) };
+    let guide = |addresses: &[String]| {
+        // As with stderr: the demo goes on without its reader.
+        let _ = writeln!(std::io::stdout(), "{}", origins.guide(addresses));
+    };
+    Ok(main.serve(origin, start, guide)?)
 }
 
 /// The runtime of policies, with its cache where the system wants caches to be.

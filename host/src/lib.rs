@@ -35,6 +35,7 @@ mod json;
 pub mod measure;
 mod report;
 pub mod scaffold;
+pub mod signals;
 pub mod simulate;
 pub mod simulation;
 pub mod stats;

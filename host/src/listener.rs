@@ -5,7 +5,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -34,6 +35,40 @@ pub(crate) struct Bound {
     pub(crate) sockets: Vec<ListenSocket>,
     /// The address as it is, the port chosen by the kernel filled in.
     pub(crate) name: String,
+    /// Of a Unix socket, what stands in the file system.
+    pub(crate) file: Option<SocketFile>,
+}
+
+/// The file of a Unix socket that was bound: it goes again where that comes to nothing.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Its device and inode; `None`: it stays.
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> SocketFile {
+        SocketFile { path: path.to_owned(), identity: identity(path) }
+    }
+
+    /// The socket is in use: from now on the file stays, as others do that a program leaves behind.
+    pub(crate) fn keep(mut self) {
+        self.identity = None;
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Another program may have put its own in this one's place.
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Binds an address for so many workers.
@@ -48,7 +83,8 @@ pub(crate) fn bind(address: &BindAddress, backlog: u32, workers: usize) -> anyho
         BindAddress::Unix(path) => {
             let bound = bind_unix(path, backlog).and_then(|socket| share(socket, workers, Kind::Unix));
             let sockets = bound.with_context(|| format!("cannot listen on unix@{}", path.display()))?;
-            Ok(Bound { sockets, name: format!("unix@{}", path.display()) })
+            let file = Some(SocketFile::new(path));
+            Ok(Bound { sockets, name: format!("unix@{}", path.display()), file })
         }
         BindAddress::Fd(number) => {
             adopt(*number, workers).with_context(|| format!("cannot take over fd@{number}"))
@@ -80,7 +116,7 @@ fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<Bou
         }
         sockets.push(ListenSocket { socket: socket.into(), kind: Kind::Tcp });
     }
-    Ok(Bound { sockets, name: actual.to_string() })
+    Ok(Bound { sockets, name: actual.to_string(), file: None })
 }
 
 fn bind_unix(path: &Path, backlog: u32) -> io::Result<OwnedFd> {
@@ -109,7 +145,7 @@ fn adopt(number: i32, workers: usize) -> anyhow::Result<Bound> {
     if kind == Kind::Tcp {
         socket.set_tcp_nodelay(true)?;
     }
-    Ok(Bound { sockets: share(socket.into(), workers, kind)?, name: listener.name.clone() })
+    Ok(Bound { sockets: share(socket.into(), workers, kind)?, name: listener.name.clone(), file: None })
 }
 
 fn share(socket: OwnedFd, workers: usize, kind: Kind) -> io::Result<Vec<ListenSocket>> {

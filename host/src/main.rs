@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use lb_host::scaffold::Language;
-use lb_host::{commands, inherited};
+use lb_host::{commands, inherited, signals};
 
 /// A load balancer whose decisions are WebAssembly.
 #[derive(Debug, Parser)]
@@ -97,14 +97,24 @@ struct Subject {
 }
 
 fn main() -> ExitCode {
-    // Before anything opens a descriptor or starts a thread.
+    // These two come before anything that takes its time, opens a descriptor or starts a thread.
+    let signals = signals::hold();
     inherited::take_stock();
     let outcome = match Arguments::parse().command {
-        Command::Run { config } => commands::run(&config),
-        Command::Check { config } => commands::check(&config),
-        Command::Route(options) => commands::route::route(&options),
-        Command::Demo { tls } => commands::demo(tls),
-        Command::Policy(command) => run_on_policy(command),
+        Command::Run { config } => commands::run(&config, signals),
+        Command::Demo { tls } => commands::demo(tls, signals),
+        Command::Check { config } => {
+            signals.release();
+            commands::check(&config)
+        }
+        Command::Route(options) => {
+            signals.release();
+            commands::route::route(&options)
+        }
+        Command::Policy(command) => {
+            signals.release();
+            run_on_policy(command)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -46,32 +46,32 @@ pub(crate) struct Listening {
 
 /// A socket that is bound, and answers nobody yet.
 #[derive(Debug)]
-pub(crate) struct Bound(model::Admin, StdListener);
+pub(crate) struct Bound {
+    config: model::Admin,
+    address: SocketAddr,
+    listener: TcpListener,
+}
 
-/// Binds the listener.
+/// Binds the listener. Must be called on the control thread's runtime.
 ///
 /// # Errors
 /// Those of the system, with the address named.
 pub(crate) fn bind(config: &model::Admin) -> anyhow::Result<Bound> {
     let bound = StdListener::bind(config.bind).and_then(|listener| {
         listener.set_nonblocking(true)?;
-        Ok(listener)
+        Ok((listener.local_addr()?, TcpListener::from_std(listener)?))
     });
-    let listener = bound.with_context(|| format!("cannot listen on {} for `admin`", config.bind))?;
-    Ok(Bound(config.clone(), listener))
+    let (address, listener) =
+        bound.with_context(|| format!("cannot listen on {} for `admin`", config.bind))?;
+    Ok(Bound { config: config.clone(), address, listener })
 }
 
 impl Bound {
     /// Begins to answer. Must be called on the control thread's local set.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub(crate) fn serve(self, source: Rc<Source>) -> anyhow::Result<Listening> {
-        let Bound(config, listener) = self;
-        let address = listener.local_addr().context("cannot tell where `admin` listens")?;
-        let listener = TcpListener::from_std(listener).context("cannot serve `admin`")?;
+    pub(crate) fn serve(self, source: Rc<Source>) -> Listening {
+        let Bound { config, address, listener } = self;
         let task = tokio::task::spawn_local(accept(listener, address, source));
-        Ok(Listening { config, address, task })
+        Listening { config, address, task }
     }
 }
 

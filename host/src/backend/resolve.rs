@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Backend;
 use super::health::{Cause, Record};
+use super::server::Server;
 use crate::config::model::ServerAddress;
 use crate::config::model::discovery::Resolution;
 use crate::discovery::{self, Trouble, dns};
@@ -82,9 +83,18 @@ impl Names {
     ///
     /// `resolver` is asked for those whose servers name nobody to ask.
     pub fn start(backends: &[Arc<Backend>], resolver: impl Resolve + Clone) -> Names {
+        Names::start_where(backends, resolver, |_| true)
+    }
+
+    /// As [`Names::start`], for some of the servers.
+    pub(crate) fn start_where(
+        backends: &[Arc<Backend>],
+        resolver: impl Resolve + Clone,
+        wanted: impl Fn(&Arc<Server>) -> bool,
+    ) -> Names {
         let mut names: HashMap<&str, Vec<(&Resolution, Vec<Named>)>> = HashMap::new();
         for backend in backends {
-            for (index, server) in backend.servers.iter().enumerate() {
+            for (index, server) in backend.servers.iter().enumerate().filter(|(_, server)| wanted(server)) {
                 if let ServerAddress::Name(name, port) = &server.config.address {
                     let named = Named { backend: backend.clone(), index, port: *port };
                     let (resolution, groups) = (&server.config.resolution, names.entry(name).or_default());

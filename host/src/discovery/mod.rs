@@ -110,11 +110,11 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Begins to follow the sources of these backends, on the runtime that this is called on.
-    pub fn start(backends: &[Arc<Backend>]) -> Discovery {
+    /// Begins to follow the sources of some of these backends, on the runtime that this is called on.
+    pub(crate) fn start_where(backends: &[Arc<Backend>], wanted: impl Fn(&Backend) -> bool) -> Discovery {
         let tried = Arc::new(Semaphore::new(0));
         let mut tasks = JoinSet::new();
-        for backend in backends {
+        for backend in backends.iter().filter(|backend| wanted(backend)) {
             let Some(template) = &backend.config.template else { continue };
             let follower = follow::Follower::new(backend.clone(), template);
             tasks.spawn(follower.run(Asker::of(template), tried.clone()));

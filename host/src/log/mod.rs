@@ -90,28 +90,36 @@ impl Logs {
     /// Opens every target that `config` names, in `[global]` or in a frontend.
     pub fn new(config: &Config) -> Result<Logs, OpenError> {
         let logs = Logs { shared: Arc::new(Shared { host: host_name().into(), outlets: Mutex::default() }) };
-        logs.open(config)?;
+        logs.open(config)?.keep();
         Ok(logs)
     }
 
     /// Opens what `config` names and is not open yet. What is open stays as it is, with what waits in its
-    /// queue. On a failure nothing has changed but that some new targets may be open.
-    pub fn open(&self, config: &Config) -> Result<(), OpenError> {
-        let mut outlets = self.outlets();
+    /// queue. On a failure nothing has changed.
+    pub fn open(&self, config: &Config) -> Result<Opened, OpenError> {
+        let mut opened = Opened { logs: self.clone(), new: Vec::new() };
         for target in all_targets(config) {
-            self.outlet(&mut outlets, target)?;
+            let mut outlets = self.outlets();
+            if outlets.open.iter().all(|(open, _)| *open != target.destination) {
+                self.outlet(&mut outlets, target)?;
+                opened.new.push(target.destination.clone());
+            }
         }
-        Ok(())
+        Ok(opened)
     }
 
     /// Lets go of what `config`, which is in force now, no longer names. A set that somebody still holds goes
     /// on working; its outlets end with it.
     pub fn retain(&self, config: &Config) {
         let named: HashSet<&LogDestination> = all_targets(config).map(|target| &target.destination).collect();
+        self.let_go(|destination| !named.contains(destination));
+    }
+
+    fn let_go(&self, unwanted: impl Fn(&LogDestination) -> bool) {
         let mut outlets = self.outlets();
         let (open, gone) = std::mem::take(&mut outlets.open)
             .into_iter()
-            .partition(|(destination, _)| named.contains(destination));
+            .partition(|(destination, _)| !unwanted(destination));
         outlets.open = open;
         let gone: Vec<(LogDestination, Arc<Outlet>)> = gone;
         outlets.gone.retain(|queue| !queue.is_gone());
@@ -198,6 +206,29 @@ impl Logs {
         outlets.next_id += 1;
         outlets.open.push((destination.clone(), outlet.clone()));
         Ok(outlet)
+    }
+}
+
+/// Targets that were opened for a configuration: let go again if this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Opened {
+    logs: Logs,
+    new: Vec<LogDestination>,
+}
+
+impl Opened {
+    /// The configuration is in force.
+    pub fn keep(mut self) {
+        self.new.clear();
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if !self.new.is_empty() {
+            self.logs.let_go(|destination| self.new.contains(destination));
+        }
     }
 }
 

@@ -360,7 +360,7 @@ fn a_reload_keeps_opens_and_lets_go() {
     exchange(&mut log, &old, "/before");
 
     let config = config(vec![second.clone(), third.clone()]);
-    logs.open(&config).expect("targets that can be opened");
+    logs.open(&config).expect("targets that can be opened").keep();
     let new = logs.target_set(&config.global.log).expect("open targets");
     logs.retain(&config);
     // An exchange that began before the reload ends after it.

@@ -16,5 +16,6 @@ mod system;
 pub mod table;
 pub(crate) mod tally;
 
+pub(crate) use book::Book;
 pub(crate) use source::{InForce, Source};
 pub use tally::CLASSES;

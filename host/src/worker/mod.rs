@@ -25,7 +25,7 @@ use crate::backend::server::Server;
 use crate::config::model::{self, BindAddress};
 use crate::count::Count;
 use crate::limit::Limits;
-use crate::listener::{ListenSocket, Listener};
+use crate::listener::Listener;
 use crate::log::{ExchangeLog, LostConnection, Record, WorkerLog};
 use crate::pages::Pages;
 use crate::policy::{Balancer, Persistence};
@@ -143,8 +143,8 @@ impl Tune {
 
 /// What a worker is told.
 pub(crate) enum Command {
-    /// Serve this configuration from now on.
-    Serve(Box<Plan>),
+    /// Serve this configuration from now on, and say so.
+    Serve(Box<Plan>, oneshot::Sender<()>),
     /// Accept nothing more, close what idles, and end when the last exchange has.
     Drain,
     /// End now.
@@ -157,8 +157,6 @@ pub(crate) struct Plan {
     pub(crate) backends: Vec<BackendPlan>,
     pub(crate) doors: Vec<Door>,
     pub(crate) alive: Alive,
-    /// Told when the worker serves it.
-    pub(crate) done: oneshot::Sender<()>,
 }
 
 /// A backend for one worker.
@@ -174,8 +172,8 @@ pub(crate) struct BackendPlan {
 /// A listening address for one worker.
 pub(crate) struct Door {
     pub(crate) address: BindAddress,
-    /// `None` where the worker listens on it already.
-    pub(crate) socket: Option<ListenSocket>,
+    /// Registered with the worker's runtime; `None` where the worker listens on it already.
+    pub(crate) listener: Option<Listener>,
     pub(crate) frontend: usize,
     /// Its client connections, over all workers.
     pub(crate) connections: Arc<Count>,
@@ -296,7 +294,11 @@ async fn command_loop(worker: Rc<Worker>, mut commands: UnboundedReceiver<Comman
             commands.recv().await
         };
         match command {
-            Some(Command::Serve(plan)) => serve(&worker, &mut doors, *plan),
+            Some(Command::Serve(plan, done)) => {
+                serve(&worker, &mut doors, *plan);
+                // Whoever waits for this may have given up.
+                let _ = done.send(());
+            }
             Some(Command::Drain) => {
                 worker.draining.set(true);
                 doors.drain().for_each(|(_, door)| door.shut());
@@ -316,16 +318,17 @@ async fn all_done(worker: &Worker) {
     }
 }
 
-/// Takes up a configuration: opens the doors that are new, closes those that are gone.
+/// Takes up a configuration: opens the doors that are new, closes those that are gone. Nothing in here may fail, for other
+/// workers have taken it up already.
 fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Entrance>>, plan: Plan) {
     let mut open = HashMap::new();
     let mut arrivals = Vec::new();
     for door in plan.doors {
-        let entrance = match (door.socket, doors.remove(&door.address)) {
+        let entrance = match (door.listener, doors.remove(&door.address)) {
             (None, Some(entrance)) => entrance,
-            (Some(socket), _) => {
+            (Some(listener), _) => {
                 let entrance = Entrance::new(door.connections);
-                arrivals.push((socket, entrance.clone()));
+                arrivals.push((listener, entrance.clone()));
                 entrance
             }
             (None, None) => continue,
@@ -349,16 +352,11 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Entrance>>, pl
     let backends = backends.collect();
     let generation = Generation { frontends: plan.frontends, backends, _alive: plan.alive };
     worker.generation.replace(Rc::new(generation));
-    for (socket, entrance) in arrivals {
-        match Listener::new(socket) {
-            Ok(listener) => drop(tokio::task::spawn_local(door::accept(worker.clone(), listener, entrance))),
-            Err(error) => tracing::error!(%error, "a worker cannot listen"),
-        }
+    for (listener, entrance) in arrivals {
+        drop(tokio::task::spawn_local(door::accept(worker.clone(), listener, entrance)));
     }
     // Connections of doors that are gone end now where they idle.
     worker.wake_all();
-    // Whoever waits for this may have given up.
-    let _ = plan.done.send(());
 }
 
 /// Idle connections by their servers, which live as long as `generation` does.
