@@ -127,8 +127,10 @@ pub(crate) async fn serve(
         match arrival {
             Arrival::Head(came) => {
                 let mut exchange = Exchange::new(&worker, &doorway, &generation, frontend, &mut client, came);
-                if exchange.run().await == Next::Close {
-                    break;
+                match exchange.run().await {
+                    Next::Keep => {}
+                    Next::Close | Next::Linger => break,
+                    Next::Reset => return,
                 }
             }
             Arrival::Http2(began) => {

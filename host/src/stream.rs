@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use rustix::net::{self, RecvFlags, SendFlags};
 use tokio::io::{AsyncWrite, Interest, ReadBuf};
@@ -47,8 +48,8 @@ pub(crate) trait Carrier: Debug {
     /// The address on this side, where it has one.
     fn local(&self) -> Option<SocketAddr>;
 
-    /// Makes dropping it tell the peer that what it got is not whole.
-    fn reset_on_close(&self);
+    /// Makes dropping it tell the peer that what it got is not whole, or takes that back.
+    fn reset_on_close(&self, resets: bool);
 }
 
 /// A connection.
@@ -156,15 +157,15 @@ impl Stream {
         is_would_block(&peeked)
     }
 
-    /// Makes closing send a reset at once, so that the peer learns that the answer is not whole.
-    pub(crate) fn reset_on_close(&self) {
+    /// Makes closing send a reset at once, so that the peer learns that what it got is not whole; or takes that back.
+    pub(crate) fn reset_on_close(&self, resets: bool) {
         match self {
             // Where it fails, the peer sees an ordinary end: nothing better can be done.
             Stream::Tcp(stream) => {
-                let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+                let _ = socket2::SockRef::from(stream).set_linger(resets.then_some(Duration::ZERO));
             }
             Stream::Unix(_) => {}
-            Stream::Carried(carrier) => carrier.reset_on_close(),
+            Stream::Carried(carrier) => carrier.reset_on_close(resets),
         }
     }
 }

@@ -306,7 +306,7 @@ impl Exchange<'_> {
             let head = self.await_head(&mut stream, &mut buffer, reused, &mut silent, &mut broken).await;
             if head.is_err() && !self.upload.is_done() {
                 // The server learns that what it has of the request is not all.
-                stream.reset_on_close();
+                stream.reset_on_close(true);
             }
             head?;
             match self.client.scratch.response.status {

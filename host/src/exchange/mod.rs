@@ -54,6 +54,10 @@ pub(crate) enum Next {
     Keep,
     /// It is closed.
     Close,
+    /// It is closed once the client, of whose request more may be on its way, has had time to see the answer.
+    Linger,
+    /// It is reset: the answer broke off, and an end in order would make it look whole.
+    Reset,
 }
 
 /// What becomes of a request before it has a backend.
@@ -89,6 +93,8 @@ pub(crate) struct Exchange<'a> {
     story: Story,
     /// What the server's circuit breaker has let through.
     permit: Option<Permit>,
+    /// Whether the client takes the end of its connection for that of the response which is on its way.
+    ends_by_close: bool,
     /// When the request arrived: milliseconds since 1970.
     time_ms: u64,
 }
@@ -122,6 +128,7 @@ impl<'a> Exchange<'a> {
             key_number: 0,
             story,
             permit: None,
+            ends_by_close: false,
             time_ms,
         }
     }
@@ -259,10 +266,9 @@ impl<'a> Exchange<'a> {
         if failure == Failure::BadRequest {
             self.story.forget_request();
         }
-        if self.story.status.is_some() {
-            return Next::Close;
-        }
-        let Some(status) = outcome.status else { return Next::Close };
+        let Some(status) = outcome.status.filter(|_| self.story.status.is_none()) else {
+            return if self.ends_by_close { Next::Reset } else { self.part() };
+        };
         let whole = self.upload.is_read() && failure != Failure::BadRequest;
         let page = self.page(status);
         let connection = self.connection_after(whole && !page.is_silence());
@@ -305,7 +311,12 @@ impl<'a> Exchange<'a> {
         self.story.bytes += answer.len() as u64;
         self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
         let sent = self.client.timer.limit(self.client.stream.write_all(answer)).await;
-        if connection != Connection::Close && matches!(sent, Ok(Ok(()))) { Next::Keep } else { Next::Close }
+        if connection != Connection::Close && matches!(sent, Ok(Ok(()))) { Next::Keep } else { self.part() }
+    }
+
+    /// How a connection ends that is not kept.
+    fn part(&self) -> Next {
+        if self.upload.is_read() { Next::Close } else { Next::Linger }
     }
 
     /// What the log says of the cookie once the request had to leave its server.

@@ -29,6 +29,7 @@ impl Exchange<'_> {
         let keep_alive = request.keep_alive && ends_by_itself && !self.is_last();
         let cookie_attributes = self.cookie_attributes();
         let shape = Shape { dechunk, keep_alive: keep_alive || tunnel, switching, cookie_attributes };
+        self.ends_by_close = !ends_by_itself;
         let mut head = std::mem::take(&mut self.client.scratch.down);
         self.key_fate_and_head(attempt.server, &shape, &mut head);
         let encoding = if dechunk { Encoding::Plain } else { encoding(framing) };
@@ -41,6 +42,13 @@ impl Exchange<'_> {
             return Err(Failure::ServerInvalid);
         }
         self.story.status = Some(self.client.scratch.response.status);
+        // Whatever cuts it off, this process's end included, the other side is not to take it for an end in order.
+        if self.ends_by_close {
+            self.client.stream.reset_on_close(true);
+        }
+        if tunnel {
+            attempt.stream.reset_on_close(true);
+        }
         let ended = if tunnel {
             self.tunnel(&mut attempt, &mut download).await
         } else {
@@ -54,16 +62,22 @@ impl Exchange<'_> {
         self.client.scratch.down = download.take_spare();
         if ended.is_err() && (!self.upload.is_done() || tunnel) {
             // Whoever was still being sent to learns that what it has is not all.
-            attempt.stream.reset_on_close();
+            attempt.stream.reset_on_close(true);
         }
         self.leave_place(attempt.slot);
         ended?;
+        if self.ends_by_close {
+            self.client.stream.reset_on_close(false);
+        }
+        if tunnel {
+            attempt.stream.reset_on_close(false);
+        }
         let is_clean =
             attempt.buffer.is_empty() && !attempt.broken && (!spliced || attempt.stream.is_drained());
         if whole && self.client.scratch.response.keep_alive && is_clean {
             self.keep_upstream(attempt.server, attempt.stream, attempt.address_version, ended_at);
         }
-        Ok(if whole && keep_alive { Next::Keep } else { Next::Close })
+        Ok(if whole && keep_alive { Next::Keep } else { self.part() })
     }
 
     /// Asks persistence what to change, and writes the head for the client.
@@ -99,6 +113,10 @@ impl Exchange<'_> {
         let mut started = false;
         poll_fn(|context| {
             let down = match download.poll(context, &mut from_server, &mut attempt.buffer, &mut to_client) {
+                // A reset shows but once, and sending the request came upon it: this was no end in order.
+                Poll::Ready(Ok(())) if upload.sink_was_reset && download.ends_by_close() => {
+                    return Poll::Ready(Err(Failure::ServerAbortsData));
+                }
                 Poll::Ready(Ok(())) => true,
                 Poll::Ready(Err(halt)) => return Poll::Ready(Err(download_failure(&halt))),
                 Poll::Pending => false,

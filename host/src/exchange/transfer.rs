@@ -56,6 +56,8 @@ pub(crate) struct Transfer {
     pub(crate) spliced: bool,
     /// Whether the body's end has been read.
     ended: bool,
+    /// Whether writing came upon a reset of the side that receives, and not upon its end in order.
+    pub(crate) sink_was_reset: bool,
     /// Bytes written.
     pub(crate) written: u64,
     /// Whether anything moved since this was last set to `false`.
@@ -77,6 +79,7 @@ impl Transfer {
             spliceable: encoding == Encoding::Plain,
             spliced: false,
             ended: framing == Framing::None,
+            sink_was_reset: false,
             written: 0,
             moved: false,
             waiting: Waiting::Sink,
@@ -86,6 +89,11 @@ impl Transfer {
     /// Whether all of the body has been read, though perhaps not written.
     pub(crate) fn is_read(&self) -> bool {
         self.ended && self.direct == 0
+    }
+
+    /// Whether the sender's closing is the body's end.
+    pub(crate) fn ends_by_close(&self) -> bool {
+        self.decoder.ends_by_close()
     }
 
     /// Whether nothing is left to do.
@@ -109,6 +117,7 @@ impl Transfer {
     pub(crate) fn rewind(&mut self) {
         debug_assert!(self.is_read() || self.sent == 0);
         self.sent = 0;
+        self.sink_was_reset = false;
     }
 
     /// Takes what has come already, so that it goes in one write with what is pending.
@@ -275,7 +284,11 @@ impl Transfer {
     }
 
     fn note(&mut self, written: io::Result<usize>) -> Result<usize, Halt> {
-        let count = written.map_err(|_| Halt::SinkFailed)?;
+        let count = written.map_err(|error| {
+            // Behind an end in order it is EPIPE (Linux, tcp_reset).
+            self.sink_was_reset = error.kind() == io::ErrorKind::ConnectionReset;
+            Halt::SinkFailed
+        })?;
         self.written += count as u64;
         self.moved = true;
         Ok(count)

@@ -74,6 +74,9 @@ impl Download {
     /// Nothing more comes. Where that is too early the stream is reset, but for a call of gRPC: a reset would be an error
     /// of its client, and this is none.
     pub(super) fn cut(&self) {
+        if self.tunnel {
+            return self.frames.cut_tunnel();
+        }
         if self.grpc {
             let status = (HeaderName::from_static("grpc-status"), HeaderValue::from_static("14"));
             let message = HeaderValue::from_static("the call was broken off");

@@ -29,6 +29,8 @@ struct State {
     bytes: usize,
     trailers: Option<HeaderMap>,
     end: End,
+    /// Whether a tunnel broke off.
+    tunnel_is_cut: bool,
     /// Whether nobody wants them any more.
     unwanted: bool,
     /// Whether there is something new for the stream.
@@ -126,6 +128,16 @@ impl Frames {
             state.end = End::Cut;
         }
         state.news = true;
+    }
+
+    /// Says that a tunnel, whose bytes do not pass here, broke off.
+    pub(super) fn cut_tunnel(&self) {
+        self.0.borrow_mut().tunnel_is_cut = true;
+    }
+
+    /// Whether a tunnel broke off.
+    pub(super) fn tunnel_is_cut(&self) -> bool {
+        self.0.borrow().tunnel_is_cut
     }
 }
 

@@ -32,7 +32,7 @@ use tokio::time::Instant;
 
 use crate::config::model::Http2;
 use crate::connection::{Came, Client, Permitted};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Next};
 use crate::failure::Failure;
 use crate::scratch::Scratch;
 use crate::stream::Stream::Carried;
@@ -257,7 +257,11 @@ async fn exchange(
         Ok(()) => {
             let came = Came { first_byte, first_byte_at, head: first_byte };
             let doorway = &connection.doorway;
-            Exchange::new(worker, doorway, &generation, frontend, &mut client, came).run().await;
+            let mut exchange = Exchange::new(worker, doorway, &generation, frontend, &mut client, came);
+            if exchange.run().await == Next::Reset {
+                // Dropped without its end, the stream is reset.
+                return;
+            }
         }
         Err(failure) => client.refuse(worker, frontend, failure, (first_byte, first_byte_at)).await,
     }

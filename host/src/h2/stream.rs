@@ -1,7 +1,7 @@
 //! A stream of HTTP/2 as an exchange sees it: a connection to a client that speaks HTTP/1.1 and sends one request, of
 //! which the head has been read.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +26,8 @@ pub(super) struct Stream {
     frames: Rc<Frames>,
     upload: RefCell<Source>,
     download: RefCell<Download>,
+    /// Whether a tunnel's client has been told that nothing more will come.
+    ended: Cell<bool>,
 }
 
 /// What comes from the client.
@@ -51,7 +53,12 @@ impl Stream {
             Rest::Tunnel(opening) => Source::Opening(opening),
         };
         let download = Download::new(frames.clone(), kind, tune);
-        Stream { frames, upload: RefCell::new(upload), download: RefCell::new(download) }
+        Stream {
+            frames,
+            upload: RefCell::new(upload),
+            download: RefCell::new(download),
+            ended: Cell::new(false),
+        }
     }
 }
 
@@ -79,10 +86,17 @@ impl Source {
         if read.is_empty() {
             let mut bytes = vec![0; TUNNEL_READ];
             let mut space = hyper::rt::ReadBuf::new(&mut bytes);
-            ready!(Pin::new(tunnel).poll_read(context, space.unfilled()))?;
+            ready!(Pin::new(&mut *tunnel).poll_read(context, space.unfilled()))?;
             let count = space.filled().len();
             bytes.truncate(count);
             *read = bytes;
+            // hyper takes a reset with NO_ERROR or CANCEL for an end. The side that sends knows better; it is polled
+            // before this one (`task.rs`).
+            if count == 0
+                && let Poll::Ready(Err(error)) = Pin::new(tunnel).poll_flush(context)
+            {
+                return Poll::Ready(Err(error));
+            }
         }
         Poll::Ready(Ok(read))
     }
@@ -157,7 +171,9 @@ impl Carrier for Stream {
         }
         let mut source = self.upload.borrow_mut();
         let tunnel = ready!(poll_open(&mut source, &mut download, context))?;
-        Pin::new(tunnel).poll_shutdown(context)
+        ready!(Pin::new(tunnel).poll_shutdown(context))?;
+        self.ended.set(true);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_abandoned(&self, _context: &mut Context<'_>) -> Poll<()> {
@@ -172,11 +188,14 @@ impl Carrier for Stream {
         None
     }
 
-    fn reset_on_close(&self) {}
+    /// What is not whole is reset anyway.
+    fn reset_on_close(&self, _resets: bool) {}
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.download.get_mut().cut();
+        if !self.ended.get() {
+            self.download.get_mut().cut();
+        }
     }
 }

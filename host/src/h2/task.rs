@@ -3,6 +3,9 @@
 //! The two wait for each other more than for anyone else. One task that looks after both costs less than two that wake
 //! each other, and what passes between them needs no wakers: a poll of the one is followed by a poll of the other, where
 //! there is news for it.
+//!
+//! hyper sends a tunnel's bytes by a task of its own, which ends the stream in order once nobody writes to it any more. It
+//! is run here too, and where the tunnel broke off it is dropped instead: then the stream is reset.
 
 use std::cell::Cell;
 use std::fmt::{self, Debug};
@@ -17,18 +20,31 @@ use super::frames::Frames;
 
 /// Where hyper's tasks run: on the worker's own thread, each with the exchange that it begins.
 #[derive(Clone, Default)]
-pub(super) struct Tasks(Rc<Cell<Option<Begun>>>);
+pub(super) struct Tasks(Rc<Shared>);
+
+/// What hyper's side of a stream leaves for its task while that polls it.
+#[derive(Default)]
+struct Shared {
+    /// Whether one is being polled: then what hyper wants run is the sender of its tunnel.
+    polled: Cell<bool>,
+    begun: Cell<Option<Begun>>,
+    sender: Cell<Option<Boxed>>,
+}
+
+type Boxed = Pin<Box<dyn Future<Output = ()>>>;
 
 /// An exchange, and what its response goes to.
 struct Begun {
-    exchange: Pin<Box<dyn Future<Output = ()>>>,
+    exchange: Boxed,
     frames: Rc<Frames>,
 }
 
 /// A task of hyper's, in a box: it is large, and the runtime would copy it several times on its way in and out.
 struct Task<Side> {
     side: Option<Pin<Box<Side>>>,
-    exchange: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    exchange: Option<Boxed>,
+    /// What sends a tunnel's bytes.
+    sender: Option<Boxed>,
     /// What passes between the two.
     frames: Option<Rc<Frames>>,
     tasks: Tasks,
@@ -38,7 +54,7 @@ impl Tasks {
     /// Has the task in which this is called run an exchange, whose response goes to `frames`. It is run to its end, even
     /// where hyper's side ends before it.
     pub(super) fn begin(&self, frames: Rc<Frames>, exchange: impl Future<Output = ()> + 'static) {
-        self.0.set(Some(Begun { exchange: Box::pin(exchange), frames }));
+        self.0.begun.set(Some(Begun { exchange: Box::pin(exchange), frames }));
     }
 }
 
@@ -50,8 +66,11 @@ impl Debug for Tasks {
 
 impl<Side: Future<Output = ()> + 'static> Executor<Side> for Tasks {
     fn execute(&self, side: Side) {
-        let side = Some(Box::pin(side));
-        drop(tokio::task::spawn_local(Task { side, exchange: None, frames: None, tasks: self.clone() }));
+        if self.0.polled.get() {
+            return self.0.sender.set(Some(Box::pin(side)));
+        }
+        let (side, tasks) = (Some(Box::pin(side)), self.clone());
+        drop(tokio::task::spawn_local(Task { side, exchange: None, sender: None, frames: None, tasks }));
     }
 }
 
@@ -63,19 +82,37 @@ impl<Side: Future<Output = ()>> Future for Task<Side> {
         // Who woke the task may have meant either.
         let mut woken = true;
         loop {
+            // The sender first: it hears of a reset, and the exchange asks it.
+            poll_option(&mut task.sender, context);
             poll_option(&mut task.exchange, context);
+            task.drop_sender_of_cut_tunnel();
             let news = task.frames.as_ref().is_some_and(|frames| frames.take_news());
             if !news && !std::mem::take(&mut woken) {
                 break;
             }
+            task.tasks.0.polled.set(true);
             poll_option(&mut task.side, context);
-            if let Some(Begun { exchange, frames }) = task.tasks.0.take() {
+            task.tasks.0.polled.set(false);
+            if let Some(Begun { exchange, frames }) = task.tasks.0.begun.take() {
                 (task.exchange, task.frames) = (Some(exchange), Some(frames));
+            } else if let Some(sender) = task.tasks.0.sender.take() {
+                task.sender = Some(sender);
+                // The exchange may have ended before the tunnel stood.
+                task.drop_sender_of_cut_tunnel();
             } else if !task.frames.as_ref().is_some_and(|frames| frames.take_room()) {
                 break;
             }
         }
-        if task.side.is_none() && task.exchange.is_none() { Poll::Ready(()) } else { Poll::Pending }
+        let ended = task.side.is_none() && task.exchange.is_none() && task.sender.is_none();
+        if ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl<Side> Task<Side> {
+    fn drop_sender_of_cut_tunnel(&mut self) {
+        if self.exchange.is_none() && self.frames.as_ref().is_some_and(|frames| frames.tunnel_is_cut()) {
+            self.sender = None;
+        }
     }
 }
 

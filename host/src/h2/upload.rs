@@ -41,8 +41,10 @@ impl Upload {
                     Ok(data) => write_data(self.encoding, &data, &mut self.pending),
                     Err(frame) => self.end(frame.into_trailers().ok().as_ref()),
                 },
-                Some(Err(_)) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-                None => self.end(None),
+                // hyper takes a stream that is reset with NO_ERROR, by itself or by GOAWAY, for one that has ended. A body
+                // is whole with END_STREAM alone (RFC 9113, section 8.1).
+                None if self.body.is_end_stream() => self.end(None),
+                Some(Err(_)) | None => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
             }
         }
         Poll::Ready(Ok(&self.pending[self.read..]))

@@ -137,7 +137,7 @@ impl State {
                 }
             }
             let nothing = space.filled().is_empty() && space.remaining() > 0;
-            if nothing && self.cut_off && matches!(self.connection, Connection::Client(_)) {
+            if nothing && self.cut_off {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             return Poll::Ready(Ok(()));
@@ -205,8 +205,8 @@ impl Carrier for Tls {
         self.0.borrow().socket.local()
     }
 
-    fn reset_on_close(&self) {
-        self.0.borrow().socket.reset_on_close();
+    fn reset_on_close(&self, resets: bool) {
+        self.0.borrow().socket.reset_on_close(resets);
     }
 }
 

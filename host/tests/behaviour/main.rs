@@ -9,6 +9,7 @@ mod kit;
 mod admin_page;
 mod balancing;
 mod bodies;
+mod breaking_off;
 mod central_logs;
 mod choices;
 mod circuit_breakers;

@@ -363,5 +363,6 @@ impl Carrier for Side {
         None
     }
 
-    fn reset_on_close(&self) {}
+    /// What is not whole is reset anyway.
+    fn reset_on_close(&self, _resets: bool) {}
 }
