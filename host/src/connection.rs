@@ -16,6 +16,7 @@ use crate::buffer::Buffer;
 use crate::exchange::{Exchange, Next, secure};
 use crate::failure::{self, Failure};
 use crate::h2;
+use crate::http::arrival;
 use crate::http::parse;
 use crate::log::record::{Record, Tls};
 use crate::rules::Access;
@@ -27,9 +28,6 @@ use crate::timer::Timer;
 use crate::tls::TlsSession;
 use crate::worker::{Doorway, FrontendSeat, Tune, Worker};
 
-/// Up to here a head that is not whole is looked at with each byte that comes, so that what can be no
-/// request is found out at once; from here on only when a line has ended.
-const EAGER: usize = 1024;
 /// How long, and for how many bytes, a client that is being refused is listened to, so that it sees why.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1 << 20;
@@ -267,16 +265,11 @@ impl Client {
         head.client_port = self.peer.map_or(0, |peer| peer.port());
         let (buffer, timer) = (&mut self.buffer, &mut self.timer);
         let (mut reader, _) = self.stream.split();
-        let (mut looked_at, mut read_on) = (0, false);
+        let (mut arrival, mut read_on) = (arrival::Arrival::default(), false);
         poll_fn(|context| {
             loop {
                 let bytes = buffer.data();
-                let news = &bytes[looked_at.min(bytes.len())..];
-                if bytes.len() <= EAGER
-                    || memchr::memchr(b'\n', news).is_some()
-                    || bytes.len() > tune.max_head()
-                {
-                    looked_at = bytes.len();
+                if arrival.is_worth_a_look(bytes, tune.max_head()) {
                     match parse::request(bytes, tune.maxhdr, head) {
                         Ok(Some(length)) if length <= tune.max_head() => {
                             buffer.gone(length);

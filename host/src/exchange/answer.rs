@@ -25,7 +25,10 @@ impl Answer {
     pub(super) fn response(&self, connection: Connection, head_only: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + self.body.len());
         out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", self.status, self.reason).as_bytes());
-        if self.status != 204 {
+        // The length that a 304 says is that of the answer that it stands for (RFC 9110, section 8.6): caches would take
+        // it over.
+        let bodiless = matches!(self.status, 100..=199 | 204 | 304);
+        if !bodiless {
             write_line(b"content-length", self.body.len().to_string().as_bytes(), &mut out);
         }
         for (name, value) in &self.headers {
@@ -37,7 +40,7 @@ impl Answer {
             Connection::KeepAlive => write_line(b"connection", b"keep-alive", &mut out),
         }
         out.extend_from_slice(b"\r\n");
-        if !head_only && self.status != 204 {
+        if !head_only && !bodiless {
             out.extend_from_slice(&self.body);
         }
         out
@@ -65,5 +68,16 @@ mod tests {
         let empty = Answer { status: 204, reason: "No Content", headers: Vec::new(), ..answer };
         let bytes = empty.response(Connection::Keep, false);
         assert_eq!(String::from_utf8(bytes).unwrap(), "HTTP/1.1 204 No Content\r\n\r\n");
+    }
+
+    #[test]
+    fn an_answer_without_a_body_says_no_length() {
+        for status in [103, 204, 304] {
+            let headers = vec![("etag".into(), b"\"x\"".to_vec())];
+            let answer =
+                Answer { status, reason: "None", headers, body: Arc::from(*b"x"), termination: *b"LR" };
+            let text = format!("HTTP/1.1 {status} None\r\netag: \"x\"\r\n\r\n");
+            assert_eq!(String::from_utf8(answer.response(Connection::Keep, false)).unwrap(), text);
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::buffer::Buffer;
 use crate::config::model::Protocol;
 use crate::connection::Client;
 use crate::failure::{Failure, Retry};
+use crate::http::arrival::Arrival;
 use crate::http::parse;
 use crate::policy::{Outcome, Verdict};
 use crate::scratch::Memory;
@@ -309,6 +310,11 @@ impl Exchange<'_> {
                 stream.reset_on_close(true);
             }
             head?;
+            if self.is_tunnel() && !self.upload.is_done() {
+                // The rest of the body would be the tunnel's first bytes.
+                stream.reset_on_close(true);
+                return Err(Tried::Failed(Failure::ServerInvalid));
+            }
             match self.client.scratch.response.status {
                 101 if self.client.scratch.request.upgrade && self.client.scratch.response.upgrade => {}
                 101 => return Err(Tried::Failed(Failure::ServerInvalid)),
@@ -322,6 +328,12 @@ impl Exchange<'_> {
             self.story.responded = Some(Instant::now());
             return Ok((stream, buffer, broken));
         }
+    }
+
+    /// Whether behind the response's head come bytes of which nothing is known, both ways.
+    pub(super) fn is_tunnel(&self) -> bool {
+        let Memory { request, response, .. } = &*self.client.scratch;
+        response.status == 101 || (request.method() == b"CONNECT" && (200..300).contains(&response.status))
     }
 
     /// Sends what is left of the request while it waits for a response's head. `silent` as long as not one byte has
@@ -342,6 +354,7 @@ impl Exchange<'_> {
         let (upload, to_head) = (&mut self.upload, request.method() == b"HEAD");
         let (mut from_client, _) = client.split();
         let (mut from_server, mut to_server) = stream.split();
+        let mut arrival = Arrival::default();
         poll_fn(|context| {
             if !*broken && !upload.is_done() {
                 match upload.poll(context, &mut from_client, buffer, &mut to_server) {
@@ -359,7 +372,7 @@ impl Exchange<'_> {
                 }
             }
             loop {
-                if !held.is_empty() {
+                if !held.is_empty() && arrival.is_worth_a_look(held.data(), tune.max_head()) {
                     match parse::response(held.data(), tune.maxhdr, to_head, response) {
                         Ok(Some(length)) if length <= tune.max_head() => {
                             held.gone(length);

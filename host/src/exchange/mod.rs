@@ -39,6 +39,7 @@ use crate::failure::{Connection, Failure};
 use crate::http::body::Encoding;
 use crate::http::cookies;
 use crate::http::head::{Framing, Known, Version};
+use crate::http::trailers::Sender;
 use crate::limit::Refusal;
 use crate::policy::{Affinity, Key, Standing};
 use crate::worker::{BackendSeat, Doorway, FrontendSeat, Generation, Worker};
@@ -114,7 +115,7 @@ impl<'a> Exchange<'a> {
         let time_ms = since_1970_ms(came.first_byte_at);
         let pending = std::mem::take(&mut client.scratch.up);
         let encoding = encoding(client.scratch.request.framing);
-        let upload = Transfer::new(client.scratch.request.framing, encoding, pending);
+        let upload = Transfer::new(client.scratch.request.framing, Sender::Client, encoding, pending);
         Exchange {
             worker,
             doorway,
@@ -253,6 +254,9 @@ impl<'a> Exchange<'a> {
             client: self.client.peer.map(|peer| peer.ip()),
             edits: &self.edits,
         };
+        // What only this program tells of the client, or rules say, is not said again behind the body.
+        let told = changes.forwardfor.into_iter().flatten().map(|forwardfor| &*forwardfor.header);
+        self.upload.withhold(told.chain(edits::names(&self.edits.request)));
         request::write(&self.client.scratch.request, &changes, self.upload.pending_mut());
         self.upload.gather(&mut self.client.buffer).map_err(|_| Failure::BadRequest)?;
         self.client.buffer.release();

@@ -8,20 +8,22 @@ use tokio::time::Instant;
 use super::attempt::Attempt;
 use super::response::{self, Shape};
 use super::transfer::{Halt, Transfer, Waiting};
-use super::{Exchange, Next, encoding};
+use super::{Exchange, Next, edits, encoding};
 use crate::connection::Client;
 use crate::failure::Failure;
 use crate::http::body::Encoding;
 use crate::http::head::{Framing, Version};
+use crate::http::trailers::Sender;
 use crate::policy::{Amendment, HeaderEdit, Key, KeyEdit, Reply, Standing};
 use crate::stream::Stream;
 
 impl Exchange<'_> {
     /// Passes the response on. From its first byte on, no other answer can be given.
     pub(super) async fn relay(&mut self, mut attempt: Attempt) -> Result<Next, Failure> {
+        let tunnel = self.is_tunnel();
+        debug_assert!(!tunnel || self.upload.is_done(), "a tunnel begins behind the request");
         let (request, response) = (&self.client.scratch.request, &self.client.scratch.response);
         let switching = response.status == 101;
-        let tunnel = switching || (request.method() == b"CONNECT" && (200..300).contains(&response.status));
         let dechunk = request.version == Version::Http10 && response.framing == Framing::Chunked;
         let framing = if tunnel { Framing::Close } else { response.framing };
         let ends_by_itself = framing != Framing::Close
@@ -33,7 +35,8 @@ impl Exchange<'_> {
         let mut head = std::mem::take(&mut self.client.scratch.down);
         self.key_fate_and_head(attempt.server, &shape, &mut head);
         let encoding = if dechunk { Encoding::Plain } else { encoding(framing) };
-        let mut download = Transfer::new(framing, encoding, head);
+        let mut download = Transfer::new(framing, Sender::Server, encoding, head);
+        download.withhold(edits::names(&self.edits.response));
         // What has come is looked at before anything goes out: an answer that is broken from the start can
         // still be replaced.
         if download.gather(&mut attempt.buffer).is_err() {

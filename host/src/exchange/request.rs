@@ -9,7 +9,7 @@ use crate::config::model::{ForwardFor, Network};
 use crate::http::cookies;
 use crate::http::head::{Field, Known, RequestHead, Version, write_line};
 use crate::http::parse::tokens;
-use crate::http::{names, target};
+use crate::http::{names, target, upgrade};
 use crate::policy::{Key, KeyEdit};
 
 /// What the host changes in a request.
@@ -44,22 +44,21 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
         _ => out.extend_from_slice(target),
     }
     out.extend_from_slice(if head.version == Version::Http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
+    // Connection says once what this hop is asked for, and names nothing that is not there.
+    let mut asked = false;
     let unusual = head.lines().has_unusual_names();
     for line in head.lines().iter() {
         let Field { name, value, known, .. } = line;
         match known {
             _ if unusual && passes_for_ours(name, changes) => {}
-            Known::Connection if head.upgrade => write_upgrade(value, out),
-            Known::Upgrade if !head.upgrade => {}
-            Known::Connection | Known::KeepAlive | Known::ProxyConnection => {}
+            Known::Connection if head.upgrade => asked = asked || write_upgrade(value, out),
+            Known::Upgrade if head.upgrade => upgrade::write(value, out),
+            Known::Connection | Known::Upgrade | Known::KeepAlive | Known::ProxyConnection => {}
+            Known::Http2Settings => {}
             Known::Te => {
-                if head.version == Version::Http11
-                    && tokens(value).any(|t| t.eq_ignore_ascii_case(b"trailers"))
-                {
-                    out.extend_from_slice(b"te: trailers\r\n");
-                    if !head.upgrade {
-                        out.extend_from_slice(b"connection: TE\r\n");
-                    }
+                if !asked && wants_trailers(head, value) {
+                    asked = true;
+                    out.extend_from_slice(b"te: trailers\r\nconnection: TE\r\n");
                 }
             }
             _ if head.nominates && head.lines().nominated(name, known) => {}
@@ -114,11 +113,22 @@ fn without_authority<'t>(head: &RequestHead, target: &'t [u8]) -> Cow<'t, [u8]> 
     }
 }
 
-/// Writes the Connection line of an upgrade: of the client's, the token that asks for it, as it is spelt.
-pub(super) fn write_upgrade(value: &[u8], out: &mut Vec<u8>) {
-    if let Some(token) = tokens(value).find(|token| token.eq_ignore_ascii_case(b"upgrade")) {
+/// Whether a TE line says that trailers are understood. Beside an upgrade, to which servers expect no other token in
+/// Connection, that goes unsaid.
+fn wants_trailers(head: &RequestHead, value: &[u8]) -> bool {
+    head.version == Version::Http11
+        && !head.upgrade
+        && tokens(value).any(|token| token.eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Writes the Connection line of an upgrade: of the sender's, the token that asks for it, as it is spelt. Answers whether
+/// it was there.
+pub(super) fn write_upgrade(value: &[u8], out: &mut Vec<u8>) -> bool {
+    let token = tokens(value).find(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    if let Some(token) = token {
         write_line(b"connection", token, out);
     }
+    token.is_some()
 }
 
 /// Writes a Cookie line with the key's cookies changed; no line at all where nothing is left.

@@ -5,6 +5,7 @@ use super::edits::{self, LineEdit};
 use super::request::write_upgrade;
 use crate::http::head::{Field, Framing, Known, RequestHead, ResponseHead, Version, write_line};
 use crate::http::parse::tokens;
+use crate::http::upgrade;
 use crate::policy::{Amendment, HeaderEdit, Key, KeyEdit};
 
 /// How a response goes to the client.
@@ -31,13 +32,16 @@ pub(super) fn write(
     write_status(head, out);
     let no_body = head.status == 204 || head.status < 200;
     let chunked = head.framing == Framing::Chunked;
-    let (mut length_written, mut edited) = (false, false);
+    // A 426 has to say what it wants instead (RFC 9110, section 15.5.22).
+    let offers = head.status == 426 && offers_upgrade(head);
+    let upgrades = shape.switching || offers;
+    let (mut length_written, mut edited, mut named) = (false, false, false);
     for line in head.lines().iter() {
         let Field { name, value, known, .. } = line;
         match known {
-            Known::Connection if shape.switching => write_upgrade(value, out),
-            Known::Upgrade if !shape.switching => {}
-            Known::Connection | Known::KeepAlive | Known::ProxyConnection => {}
+            Known::Connection if upgrades => named = named || write_upgrade(value, out),
+            Known::Upgrade if upgrades => upgrade::write(value, out),
+            Known::Connection | Known::Upgrade | Known::KeepAlive | Known::ProxyConnection | Known::Te => {}
             Known::ContentLength if no_body || chunked || length_written => {}
             Known::ContentLength => {
                 length_written = true;
@@ -48,7 +52,7 @@ pub(super) fn write(
                 }
             }
             Known::TransferEncoding if no_body || shape.dechunk => {}
-            _ if head.nominates && known != Known::Upgrade && head.lines().nominated(name, known) => {}
+            _ if head.nominates && head.lines().nominated(name, known) => {}
             _ if edits::drops(edits, name) => {}
             _ => match amendment {
                 Some((key, amendment)) => edited |= write_amended(&line, edited, key, amendment, out),
@@ -67,6 +71,9 @@ pub(super) fn write(
         }
     }
     edits::write_added(edits, out);
+    if offers && !named {
+        out.extend_from_slice(b"connection: upgrade\r\n");
+    }
     match (shape.keep_alive, head.version) {
         (true, Version::Http10) => out.extend_from_slice(b"connection: keep-alive\r\n"),
         (true, Version::Http11) if client == Version::Http10 => {
@@ -82,14 +89,22 @@ pub(super) fn write(
 pub(super) fn write_interim(head: &ResponseHead, out: &mut Vec<u8>) {
     write_status(head, out);
     for line in head.lines().iter() {
-        if !matches!(
-            line.known,
-            Known::Connection | Known::KeepAlive | Known::ContentLength | Known::TransferEncoding
-        ) {
+        let ends_here = match line.known {
+            Known::ContentLength | Known::TransferEncoding => true,
+            Known::Connection | Known::Upgrade | Known::KeepAlive | Known::ProxyConnection | Known::Te => {
+                true
+            }
+            known => head.nominates && head.lines().nominated(line.name, known),
+        };
+        if !ends_here {
             line.write(out);
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+fn offers_upgrade(head: &ResponseHead) -> bool {
+    head.lines().known(Known::Upgrade).any(|value| upgrade::passable(value).next().is_some())
 }
 
 /// The value of the key that the server itself sent.

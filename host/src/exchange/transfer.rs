@@ -8,6 +8,7 @@ use crate::buffer::Buffer;
 use crate::http::body::{self, Decoder, Encoding, Piece};
 use crate::http::head::Framing;
 use crate::http::parse::Malformed;
+use crate::http::trailers::Sender;
 use crate::splice::Pipe;
 use crate::stream::{Reader, Writer};
 
@@ -67,10 +68,10 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
-    /// A body framed like this, to be written in that encoding, after `pending`.
-    pub(crate) fn new(framing: Framing, encoding: Encoding, pending: Vec<u8>) -> Transfer {
+    /// A body framed like this, from this side, to be written in that encoding, after `pending`.
+    pub(crate) fn new(framing: Framing, sender: Sender, encoding: Encoding, pending: Vec<u8>) -> Transfer {
         Transfer {
-            decoder: Decoder::new(framing),
+            decoder: Decoder::new(framing, sender),
             encoding,
             pending,
             sent: 0,
@@ -101,6 +102,11 @@ impl Transfer {
         self.is_read() && self.sent == self.pending.len()
     }
 
+    /// Has trailers of these names, which are in lower case, stay behind: the head has what they would say.
+    pub(crate) fn withhold<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.decoder.withhold(names);
+    }
+
     /// What is to be written first.
     pub(crate) fn pending_mut(&mut self) -> &mut Vec<u8> {
         &mut self.pending
@@ -128,8 +134,8 @@ impl Transfer {
                     body::write_data(self.encoding, &held.data()[range], &mut self.pending);
                     held.gone(used);
                 }
-                Piece::End { trailers, used } => {
-                    body::write_end(self.encoding, &held.data()[trailers], &mut self.pending);
+                Piece::End { used } => {
+                    body::write_end(self.encoding, &self.decoder.trailers(), &mut self.pending);
                     held.gone(used);
                     self.ended = true;
                 }
@@ -187,8 +193,8 @@ impl Transfer {
                     held.gone(used);
                     self.gather(held).map_err(|_| Halt::Malformed)?;
                 }
-                Piece::End { trailers, used } => {
-                    body::write_end(self.encoding, &held.data()[trailers], &mut self.pending);
+                Piece::End { used } => {
+                    body::write_end(self.encoding, &self.decoder.trailers(), &mut self.pending);
                     held.gone(used);
                     self.ended = true;
                 }

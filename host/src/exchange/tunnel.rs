@@ -13,6 +13,7 @@ use crate::connection::Client;
 use crate::failure::Failure;
 use crate::http::body::Encoding;
 use crate::http::head::Framing;
+use crate::http::trailers::Sender;
 use crate::stream::{Reader, Writer};
 
 impl Exchange<'_> {
@@ -29,7 +30,7 @@ impl Exchange<'_> {
             (client, server) => client.or(server),
         });
         let Client { stream: client, buffer, timer, .. } = &mut *self.client;
-        let mut upload = Transfer::new(Framing::Close, Encoding::Plain, Vec::new());
+        let mut upload = Transfer::new(Framing::Close, Sender::Client, Encoding::Plain, Vec::new());
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = attempt.stream.split();
         timer.set(Instant::now(), timeout);

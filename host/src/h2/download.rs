@@ -12,6 +12,7 @@ use super::request::Kind;
 use crate::http::body::{Decoder, Piece};
 use crate::http::head::{Field, Framing, Known, ResponseHead};
 use crate::http::parse;
+use crate::http::trailers::Sender;
 use crate::scratch::Scratch;
 use crate::worker::Tune;
 
@@ -97,8 +98,9 @@ impl Download {
                 }
                 Ok(used)
             }
-            Piece::End { trailers, used } => {
-                self.frames.finish(trailer_map(&bytes[trailers]));
+            Piece::End { used } => {
+                let trailers = decoder.trailers();
+                self.frames.finish(trailer_map(&trailers));
                 // Behind the end there is nothing.
                 Ok(if used == 0 { bytes.len() } else { used })
             }
@@ -154,7 +156,7 @@ impl Download {
         if framing == Framing::None {
             self.frames.finish(None);
         }
-        self.body = Some(Decoder::new(framing));
+        self.body = Some(Decoder::new(framing, Sender::Server));
         let content_type = head.lines().header(b"content-type").unwrap_or_default();
         self.grpc = framing == Framing::Chunked && content_type.starts_with(b"application/grpc");
         self.frames.begin(response);

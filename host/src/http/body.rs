@@ -6,11 +6,10 @@ use std::ops::Range;
 
 use super::head::Framing;
 use super::parse::Malformed;
+use super::trailers::{self, Sender, Trailers};
 
-/// The most bytes of a chunk's size line, extensions included.
-const MAX_SIZE_LINE: usize = 4096;
-/// The most trailer lines.
-const MAX_TRAILERS: usize = 64;
+/// The most bytes of a chunk's size line, extensions included, its end not.
+const MAX_SIZE_LINE: u16 = 4096;
 
 /// What stands at the front of the bytes that came.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,10 +21,8 @@ pub enum Piece {
         /// How many bytes are dealt with.
         used: usize,
     },
-    /// The end: `used` bytes more, trailer lines at this range among them.
+    /// The end: `used` bytes more. [`Decoder::trailers`] has what lines came with it.
     End {
-        /// The trailer lines, without the blank line; empty where there are none.
-        trailers: Range<usize>,
         /// How many bytes are dealt with.
         used: usize,
     },
@@ -34,32 +31,85 @@ pub enum Piece {
 }
 
 /// Reads a body off the bytes that come in.
+///
+/// What it makes of them does not depend on how they come: it looks at each byte once, and keeps what it needs of those
+/// that are dealt with.
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
+    sender: Sender,
+    /// Once there are any, or names that are withheld from them.
+    trailers: Option<Box<Trailers>>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Length(u64),
     UpToClose,
-    ChunkSize,
+    ChunkSize(SizeLine),
     ChunkData(u64),
     ChunkEnd,
     Trailers,
     Done,
 }
 
+/// A chunk's size line, as far as it has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct SizeLine {
+    size: u64,
+    length: u16,
+    part: SizePart,
+}
+
+/// What comes next of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum SizePart {
+    /// The size's first digit.
+    #[default]
+    Start,
+    /// More digits, or what may stand behind them.
+    Digits,
+    /// Behind white space, an extension.
+    Blank,
+    /// An extension, or the line's end.
+    Extension,
+    /// The line feed.
+    End,
+}
+
 impl Decoder {
-    /// A decoder for a body that is framed like this.
-    pub fn new(framing: Framing) -> Decoder {
+    /// A decoder for a body that is framed like this, and comes from that side.
+    pub fn new(framing: Framing, sender: Sender) -> Decoder {
         let state = match framing {
             Framing::None => State::Done,
             Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::ChunkSize,
+            Framing::Chunked => State::ChunkSize(SizeLine::default()),
             Framing::Close => State::UpToClose,
         };
-        Decoder { state }
+        Decoder { state, sender, trailers: None }
+    }
+
+    /// Has trailers of these names, which are in lower case, stay behind: for this program alone says what they say.
+    pub fn withhold<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        if !matches!(self.state, State::ChunkSize(_)) {
+            return;
+        }
+        for name in names {
+            // Most need no memory to be kept out.
+            if !trailers::stays_behind(self.sender, name.as_bytes()) {
+                self.trailers_mut().withhold(name);
+            }
+        }
+    }
+
+    /// The trailers that go on, once the end has been met: lines with their ends, names in lower case. Asked for again,
+    /// there are none.
+    pub fn trailers(&mut self) -> Vec<u8> {
+        self.trailers.as_mut().map(|trailers| trailers.finish()).unwrap_or_default()
+    }
+
+    fn trailers_mut(&mut self) -> &mut Trailers {
+        self.trailers.get_or_insert_with(|| Box::new(Trailers::new(self.sender)))
     }
 
     /// Whether the whole body has been read.
@@ -94,7 +144,7 @@ impl Decoder {
     /// Where a chunk or a trailer is not as RFC 9112, section 7.1, has it.
     pub fn next(&mut self, bytes: &[u8]) -> Result<Piece, Malformed> {
         match self.state {
-            State::Done => Ok(Piece::End { trailers: 0..0, used: 0 }),
+            State::Done => Ok(Piece::End { used: 0 }),
             _ if bytes.is_empty() => Ok(Piece::More),
             State::UpToClose => Ok(Piece::Data { range: 0..bytes.len(), used: bytes.len() }),
             State::Length(left) => {
@@ -115,15 +165,22 @@ impl Decoder {
                 State::ChunkEnd => match rest {
                     [b'\r', b'\n', ..] => {
                         at += 2;
-                        self.state = State::ChunkSize;
+                        self.state = State::ChunkSize(SizeLine::default());
                     }
                     [] | [b'\r'] => return Ok(used_so_far(at)),
                     _ => return Err(Malformed("a chunk longer than its size")),
                 },
-                State::ChunkSize => {
-                    let Some((size, used)) = chunk_size(rest)? else { return Ok(used_so_far(at)) };
+                State::ChunkSize(mut line) => {
+                    let (used, ended) = line.take(rest)?;
                     at += used;
-                    self.state = if size == 0 { State::Trailers } else { State::ChunkData(size) };
+                    self.state = match (ended, line.size) {
+                        (false, _) => State::ChunkSize(line),
+                        (true, 0) => State::Trailers,
+                        (true, size) => State::ChunkData(size),
+                    };
+                    if !ended {
+                        return Ok(used_so_far(at));
+                    }
                 }
                 State::ChunkData(left) => {
                     if rest.is_empty() {
@@ -135,9 +192,15 @@ impl Decoder {
                     return Ok(Piece::Data { range: at..at + count, used: at + count });
                 }
                 State::Trailers => {
-                    let Some(used) = trailer_section(rest)? else { return Ok(used_so_far(at)) };
+                    // Most bodies have none.
+                    let none = self.trailers.is_none() && rest.starts_with(b"\r\n");
+                    let (used, ended) = if none { (2, true) } else { self.trailers_mut().take(rest)? };
+                    at += used;
+                    if !ended {
+                        return Ok(used_so_far(at));
+                    }
                     self.state = State::Done;
-                    return Ok(Piece::End { trailers: at..at + used - 2, used: at + used });
+                    return Ok(Piece::End { used: at });
                 }
                 State::Length(_) | State::UpToClose | State::Done => return Ok(Piece::More),
             }
@@ -150,24 +213,32 @@ fn used_so_far(at: usize) -> Piece {
     if at == 0 { Piece::More } else { Piece::Data { range: at..at, used: at } }
 }
 
-/// A chunk's size and its line's length.
-fn chunk_size(bytes: &[u8]) -> Result<Option<(u64, usize)>, Malformed> {
-    let digits = bytes.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-    let malformed = Err(Malformed("a chunk size that is none"));
-    if digits > 15 || (digits == 0 && !bytes.is_empty()) {
-        return malformed;
-    }
-    let size = bytes[..digits].iter().fold(0, |sum, digit| sum << 4 | u64::from(hex(*digit)));
-    let rest = &bytes[digits..];
-    let extension = rest.iter().take_while(|b| matches!(b, b'\t' | b' '..=0x7e | 0x80..)).count();
-    if extension > 0 && !matches!(rest.trim_ascii_start().first(), Some(b';') | None | Some(b'\r')) {
-        return malformed;
-    }
-    match &rest[extension..] {
-        [] | [b'\r'] if bytes.len() > MAX_SIZE_LINE => Err(Malformed("a chunk extension that is too long")),
-        [] | [b'\r'] => Ok(None),
-        [b'\r', b'\n', ..] => Ok(Some((size, digits + extension + 2))),
-        _ => malformed,
+impl SizeLine {
+    /// Takes what has come of it. Answers how many bytes that was, and whether the line has ended.
+    fn take(&mut self, bytes: &[u8]) -> Result<(usize, bool), Malformed> {
+        for (at, byte) in bytes.iter().enumerate() {
+            self.part = match (self.part, byte) {
+                (SizePart::End, b'\n') => return Ok((at + 1, true)),
+                (SizePart::Start | SizePart::Digits, digit) if digit.is_ascii_hexdigit() => {
+                    self.size = self.size << 4 | u64::from(hex(*digit));
+                    // Fifteen digits are more than any body is long.
+                    if self.length == 15 {
+                        return Err(Malformed("a chunk size that is too large"));
+                    }
+                    SizePart::Digits
+                }
+                (SizePart::Digits | SizePart::Extension, b'\r') => SizePart::End,
+                (SizePart::Digits | SizePart::Blank, b'\t' | b' ') => SizePart::Blank,
+                (SizePart::Digits | SizePart::Blank, b';') => SizePart::Extension,
+                (SizePart::Extension, b'\t' | b' '..=0x7e | 0x80..) => SizePart::Extension,
+                _ => return Err(Malformed("a chunk size that is none")),
+            };
+            self.length += 1;
+            if self.length > MAX_SIZE_LINE && self.part != SizePart::End {
+                return Err(Malformed("a chunk extension that is too long"));
+            }
+        }
+        Ok((bytes.len(), false))
     }
 }
 
@@ -175,19 +246,6 @@ fn hex(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
         _ => (digit | 0x20) - b'a' + 10,
-    }
-}
-
-/// The length of the trailer section, blank line included.
-fn trailer_section(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
-    if bytes.starts_with(b"\r\n") {
-        return Ok(Some(2));
-    }
-    let mut storage = [httparse::EMPTY_HEADER; MAX_TRAILERS];
-    match httparse::parse_headers(bytes, &mut storage) {
-        Ok(httparse::Status::Complete((used, _))) if bytes[..used].ends_with(b"\r\n\r\n") => Ok(Some(used)),
-        Ok(httparse::Status::Partial) => Ok(None),
-        _ => Err(Malformed("a trailer that is none")),
     }
 }
 
@@ -240,7 +298,7 @@ mod tests {
 
     /// Feeds `wire` in steps of `step` bytes.
     fn decode(framing: Framing, wire: &[u8], step: usize) -> Result<Decoded, Malformed> {
-        let mut decoder = Decoder::new(framing);
+        let mut decoder = Decoder::new(framing, Sender::Client);
         let (mut body, mut held, mut fed) = (Vec::new(), Vec::new(), 0);
         loop {
             match decoder.next(&held)? {
@@ -251,10 +309,9 @@ mod tests {
                         return Ok((body, Vec::new(), [&held[..], &wire[fed..]].concat()));
                     }
                 }
-                Piece::End { trailers, used } => {
-                    let trailers = held[trailers].to_vec();
+                Piece::End { used } => {
                     held.drain(..used);
-                    return Ok((body, trailers, [&held[..], &wire[fed..]].concat()));
+                    return Ok((body, decoder.trailers(), [&held[..], &wire[fed..]].concat()));
                 }
                 Piece::More if fed == wire.len() => return Err(Malformed("cut off")),
                 Piece::More => {
@@ -273,7 +330,7 @@ mod tests {
             let (body, trailers, rest) = decode(Framing::Chunked, wire, step).unwrap();
             assert_eq!(
                 (&body[..], &trailers[..], &rest[..]),
-                (&b"hello world"[..], &b"Sum: 1\r\n"[..], &b"next"[..])
+                (&b"hello world"[..], &b"sum: 1\r\n"[..], &b"next"[..])
             );
         }
     }
@@ -301,12 +358,53 @@ mod tests {
             "1\ra",
             "0\r\nbad trailer\r\n\r\n",
             "0\r\na: b\n\n",
+            "1 \r\na\r\n0\r\n\r\n",
+            "1 \r\n;a\r\n0\r\n\r\n",
+            "1\t x;y\r\na\r\n0\r\n\r\n",
+            "1;a\nb\r\na\r\n0\r\n\r\n",
+            "1;a\rb\r\na\r\n0\r\n\r\n",
+            "0000000000000001\r\na\r\n0\r\n\r\n",
         ] {
             assert!(decode(Framing::Chunked, wire.as_bytes(), 64).is_err(), "{wire:?} was let in");
         }
     }
 
+    #[test]
+    fn an_extension_is_as_long_as_it_may_be_however_it_comes() {
+        for (length, fits) in [(100, true), (4094, true), (4095, false), (5000, false)] {
+            let wire = format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(length));
+            for step in [1, 2, 3, 100, 4096, 4097, 5001, 8000] {
+                assert_eq!(decode(Framing::Chunked, wire.as_bytes(), step).is_ok(), fits, "{length} {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_are_withheld_are_no_trailers() {
+        let mut decoder = Decoder::new(Framing::Chunked, Sender::Server);
+        decoder.withhold(["x-own"].into_iter());
+        assert_eq!(decoder.next(b"0\r\nX-Own: 1\r\nX-A: 1\r\n\r\n"), Ok(Piece::End { used: 23 }));
+        assert_eq!((decoder.trailers(), decoder.trailers()), (b"x-a: 1\r\n".to_vec(), Vec::new()));
+    }
+
     proptest! {
+        /// Nearly right ones, with every split in two, and byte by byte.
+        #[test]
+        fn however_chunks_come_they_are_read_the_same(
+            chunks in proptest::collection::vec(
+                "0{0,2}[1-3]([ \t]?;[a-z=\"]{0,5}| )?(\r\n|\r\n|\r\n|\r\n|\n)[a-z]{1,3}(\r\n|\r\n|\r\n|)", 0..4,
+            ),
+            trailers in "([a-zA-Z_-]{0,3}: ?[a-z]{0,3}(\r\n|\r\n|\n))?",
+        ) {
+            let wire = chunks.concat() + "0\r\n" + &trailers + "\r\nrest";
+            let whole = decode(Framing::Chunked, wire.as_bytes(), wire.len());
+            prop_assert_eq!(&whole.clone().map_err(drop), &decode(Framing::Chunked, wire.as_bytes(), 1).map_err(drop));
+            for at in 1..wire.len() {
+                let cut = decode(Framing::Chunked, wire.as_bytes(), at);
+                prop_assert_eq!(whole.clone().map_err(drop), cut.map_err(drop), "{}", at);
+            }
+        }
+
         #[test]
         fn what_is_written_in_chunks_is_read_back(
             body in proptest::collection::vec(any::<u8>(), 0..2000), cut in 1usize..500, step in 1usize..700,

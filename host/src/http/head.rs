@@ -97,6 +97,7 @@ pub enum Known {
     KeepAlive,
     ProxyConnection,
     Te,
+    Http2Settings,
     CacheControl,
     Pragma,
     Expires,
@@ -119,6 +120,7 @@ impl Known {
             // RFC 2965 is history, but a cookie set by its header is one all the same.
             b"set-cookie" | b"set-cookie2" => Known::SetCookie,
             b"keep-alive" => Known::KeepAlive,
+            b"http2-settings" => Known::Http2Settings,
             b"last-modified" => Known::LastModified,
             b"cache-control" => Known::CacheControl,
             b"content-length" => Known::ContentLength,
@@ -233,7 +235,7 @@ pub struct RequestHead {
     pub framing: Framing,
     /// Whether the client wants the connection kept.
     pub keep_alive: bool,
-    /// Whether it asks for another protocol, by `Connection: upgrade` and an `Upgrade` line.
+    /// Whether it asks for another protocol, by `Connection: upgrade` and an Upgrade line of one that may be changed to.
     pub upgrade: bool,
     /// Whether its Connection lines name headers that end at this hop (RFC 9110, section 7.6.1).
     pub nominates: bool,
@@ -373,7 +375,7 @@ pub struct ResponseHead {
     pub framing: Framing,
     /// Whether the server keeps the connection.
     pub keep_alive: bool,
-    /// Whether its Connection lines say that the protocol changes.
+    /// Whether its Connection lines say that the protocol changes, to one that may be changed to.
     pub upgrade: bool,
     /// Whether its Connection lines name headers that end at this hop (RFC 9110, section 7.6.1).
     pub nominates: bool,

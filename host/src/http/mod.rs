@@ -1,8 +1,11 @@
 //! HTTP messages: heads, how they are parsed and written, and how bodies are framed. No sockets here.
 
+pub mod arrival;
 pub mod body;
 pub mod cookies;
 pub mod head;
 pub mod names;
 pub mod parse;
 pub mod target;
+pub mod trailers;
+pub mod upgrade;

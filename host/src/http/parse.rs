@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 
 use super::head::{Field, Framing, Known, Line, Lines, RequestHead, ResponseHead, Slice, Version};
 use super::target::{self, Form};
+use super::upgrade;
 
 /// The most header lines that any configuration may allow.
 pub const MAX_LINES: usize = 256;
@@ -98,7 +99,7 @@ pub fn response(
         return Err(Malformed("a status code below 100"));
     }
     keep_lines(whole, parsed.headers, &mut head.lines);
-    head.reason = reason_phrase(whole);
+    head.reason = reason_phrase(whole)?;
     interpret_response(head, to_head)?;
     Ok(Some(length))
 }
@@ -169,7 +170,7 @@ fn line_ends_strictly(whole: &[u8], headers: &[httparse::Header<'_>]) -> Result<
 fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
     let (mut length, mut chunked, mut hosts) = (None, false, 0);
     let mut connection = Connection::default();
-    let mut upgrade = false;
+    let mut upgrades = false;
     for Field { value, known, .. } in head.lines.iter() {
         match known {
             Known::ContentLength => {
@@ -186,8 +187,7 @@ fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
             }
             Known::Host => hosts += 1,
             Known::Connection => connection.read(value),
-            // Behind an upgrade to HTTP/2 in clear text requests would pass unseen.
-            Known::Upgrade => upgrade = !tokens(value).any(|token| token.eq_ignore_ascii_case(b"h2c")),
+            Known::Upgrade => upgrades |= upgrade::passable(value).next().is_some(),
             _ => {}
         }
     }
@@ -203,13 +203,13 @@ fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
         Some(length) => Framing::Length(length),
     };
     head.keep_alive = connection.keeps(head.version);
-    head.upgrade = upgrade && connection.upgrade && head.version == Version::Http11;
+    head.upgrade = upgrades && connection.upgrade && head.version == Version::Http11;
     head.nominates = connection.nominates;
     Ok(())
 }
 
 fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malformed> {
-    let (mut length, mut chunked) = (None, false);
+    let (mut length, mut chunked, mut unpassable) = (None, false, false);
     let mut connection = Connection::default();
     for Field { value, known, .. } in head.lines.iter() {
         match known {
@@ -226,6 +226,7 @@ fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malf
                 chunked = true;
             }
             Known::Connection => connection.read(value),
+            Known::Upgrade => unpassable |= !upgrade::is_all_passable(value),
             _ => {}
         }
     }
@@ -240,7 +241,7 @@ fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malf
     // HTTP/1.0 knows no chunks: who sends them all the same may mean anything by what comes behind.
     let trusted = head.framing != Framing::Close && !(chunked && head.version == Version::Http10);
     head.keep_alive = connection.keeps(head.version) && trusted;
-    head.upgrade = connection.upgrade;
+    head.upgrade = connection.upgrade && !unpassable;
     head.nominates = connection.nominates;
     Ok(())
 }
@@ -281,12 +282,19 @@ fn check_target(head: &mut RequestHead, author: Author) -> Result<(), Malformed>
 }
 
 /// Where the reason phrase stands: behind the version, three digits and a space. httparse leaves out phrases that
-/// are not ASCII.
-fn reason_phrase(whole: &[u8]) -> Slice {
-    let start = whole.iter().take_while(|b| b.is_ascii_whitespace()).count() + b"HTTP/1.1 200 ".len();
-    let end = memchr::memchr2(b'\r', b'\n', &whole[start.min(whole.len())..])
-        .map_or(start, |length| start + length);
-    if end <= whole.len() { Slice::between(start..end) } else { Slice::default() }
+/// are not ASCII, and takes a line that ends at its digits with a bare line feed, behind which no reader could tell where a
+/// phrase would be.
+fn reason_phrase(whole: &[u8]) -> Result<Slice, Malformed> {
+    let digits = whole.iter().take_while(|b| b.is_ascii_whitespace()).count() + b"HTTP/1.1 200".len();
+    match whole.get(digits..).unwrap_or_default() {
+        [b'\r', b'\n', ..] => Ok(Slice::between(digits..digits)),
+        [b' ', phrase @ ..] => {
+            let start = digits + 1;
+            let length = memchr::memchr2(b'\r', b'\n', phrase).unwrap_or(phrase.len());
+            Ok(Slice::between(start..start + length))
+        }
+        _ => Err(Malformed("a status line that is none")),
+    }
 }
 
 /// A length, perhaps repeated in a list: the same each time (RFC 9110, section 8.6).
@@ -333,6 +341,17 @@ impl Connection {
     fn keeps(&self, version: Version) -> bool {
         !self.close && (self.keep_alive || version == Version::Http11)
     }
+}
+
+/// Whether it is a token (RFC 9110, section 5.6.2), as names of fields and protocols are.
+pub fn is_token(text: &[u8]) -> bool {
+    !text.is_empty()
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+/// Whether it can be a field's value: no control characters but tabs.
+pub fn is_field_value(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b'\t' | b' '..=0x7e | 0x80..))
 }
 
 /// The members of a list between commas, without the white space around them.

@@ -336,12 +336,17 @@ impl Respond {
         for (name, template) in &self.headers {
             let mut value = Vec::new();
             template.render(facts, &mut value);
-            headers.push((name.clone(), value));
+            // As in HAProxy: what is not there is not said.
+            if !value.is_empty() {
+                headers.push((name.clone(), value));
+            }
         }
-        if !self.content_type.is_empty() {
+        let body = self.body.loaded().cloned().unwrap_or_default();
+        // As in HAProxy, nothing has no type: the file may be empty.
+        if !self.content_type.is_empty() && !body.is_empty() {
             headers.push(("content-type".into(), self.content_type.as_bytes().to_vec()));
         }
-        Answered { status: self.status, headers, body: self.body.loaded().cloned().unwrap_or_default() }
+        Answered { status: self.status, headers, body }
     }
 }
 

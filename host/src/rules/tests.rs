@@ -254,6 +254,13 @@ fn a_fixed_answer_has_its_lines_and_its_body() {
 }
 
 #[test]
+fn a_fixed_answer_says_nothing_of_what_is_not_there() {
+    let rule =
+        "respond = { body = \"\", content_type = \"text/html\", headers = { x-who = \"${header:x-no}\" } }";
+    assert_eq!(decide(&[rule], "GET / HTTP/1.1\nhost: a").1, "200");
+}
+
+#[test]
 fn a_path_is_rewritten_and_its_query_stays() {
     let rewritten = |rules: &[&str], target: &str| {
         let method = if target == "*" { "OPTIONS" } else { "GET" };

@@ -212,3 +212,26 @@ fn an_idle_client_costs_others_nothing() {
     until("the exchange is logged", || (!proxy.exchanges().is_empty()).then_some(()));
     assert_eq!(proxy.exchanges().len(), 1, "those who said nothing are not logged");
 }
+
+#[test]
+fn a_status_line_that_ends_at_its_code_takes_no_header_for_its_phrase() {
+    let a = origin("a")
+        .route("/bare", Answer::bytes("HTTP/1.1 200\nX-Secret: 1\r\nContent-Length: 0\r\n\r\n"))
+        .route("/none", Answer::bytes("HTTP/1.1 200\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n"))
+        .start();
+    let proxy = proxy().server(&a).start();
+    assert_eq!(get(proxy.address(), "/bare").status(), 502);
+    assert_eq!(proxy.exchange("/bare").state, "PH--");
+    let answer = get(proxy.address(), "/none");
+    assert_eq!((answer.start.trim_end(), answer.header("x-a")), ("HTTP/1.1 200", Some("1")));
+}
+
+#[test]
+fn an_answer_of_another_hop_breaks_no_client_of_http2() {
+    let a = origin("a")
+        .route("/", Answer::new(200, "a").header("TE", "gzip").header("Proxy-Connection", "close"))
+        .start();
+    let proxy = proxy().server(&a).start();
+    let (status, headers, ..) = super::http2::http2(&proxy).get("/");
+    assert_eq!((status.as_u16(), headers.get("te")), (200, None));
+}

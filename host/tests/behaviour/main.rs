@@ -48,5 +48,7 @@ mod sockets;
 mod timeouts;
 mod tls;
 mod tls_servers;
+mod trailers;
 mod tunnels;
+mod upgrades;
 mod watching;

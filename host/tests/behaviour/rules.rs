@@ -94,6 +94,23 @@ fn redirects_and_fixed_answers_are_those_of_haproxy() {
 }
 
 #[test]
+fn a_fixed_answer_says_no_length_no_type_and_no_value_that_it_has_not() {
+    let app = origin("app").start();
+    let rules = [
+        "when = { path = \"/304\" }\nrespond = { status = 304, headers = { etag = \"x\", x-no = \"${header:x-no}\" } }",
+        "when = { path = \"/empty\" }\nrespond = { file = \"/dev/null\" }",
+    ];
+    let proxy = ruled(&app, &rules).start();
+    let mut client = client(proxy.address());
+    let lines = |answer: &Message| answer.headers.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(lines(&client.get("/304")), ["etag"]);
+    assert_eq!(lines(&client.get("/empty")), ["content-length"]);
+    assert_eq!(client.get("/").text(), "app", "neither ended the connection");
+    let (status, headers, ..) = super::http2::http2(&proxy).get("/304");
+    assert_eq!((status.as_u16(), headers.len()), (304, 1), "{headers:?}");
+}
+
+#[test]
 fn a_body_that_nobody_reads_ends_the_connection_of_a_denied_request() {
     let app = origin("app").start();
     let proxy = ruled(&app, &["when = { method = \"POST\" }\ndeny = true"]).start();

@@ -111,7 +111,7 @@ pub(super) const KEYS: &[Key] = &[
         "Its status.",
         "respond = { status = 204 }"),
     key(RULE, "respond.content_type", "a media type", ["`text/plain`", "return content-type"],
-        "The type of its body.",
+        "The type of its body; a body of nothing has none.",
         "respond = { body = \"{}\", content_type = \"application/json\" }"),
     key(RULE, "respond.body", "a string", ["none", "return string"],
         "Its body.",
@@ -120,7 +120,7 @@ pub(super) const KEYS: &[Key] = &[
         "A file with its body, at most 1 MiB; read at the start and with each reload.",
         "respond = { file = \"robots.txt\" }"),
     key(RULE, "respond.headers", VALUES, ["none", "return hdr"],
-        "More header lines; their values are templates.",
+        "More header lines; their values are templates, and one that comes out empty is not sent.",
         "respond = { headers = { allow = \"GET\" }, status = 405 }"),
     key(RULE, "request", "a table of edits", ["none", "http-request"],
         "Changes to the request before its server sees it. Names go first, then lines are set, then added; the edits of \

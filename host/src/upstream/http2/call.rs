@@ -24,6 +24,7 @@ use crate::h2::upload::Upload;
 use crate::http::body::{Decoder, Piece};
 use crate::http::head::{Framing, RequestHead};
 use crate::http::parse;
+use crate::http::trailers::Sender;
 use crate::stream::{Carrier, Stream};
 use crate::worker::Tune;
 
@@ -76,7 +77,7 @@ impl Call {
             rest: Vec::new(),
             request: None,
             to_head: false,
-            decoder: Decoder::new(Framing::None),
+            decoder: Decoder::new(Framing::None, Sender::Client),
             text: Vec::new(),
             read: 0,
             answer: Answer::Unsent,
@@ -194,7 +195,7 @@ impl State {
             }
         }
         self.to_head = head.method() == b"HEAD";
-        self.decoder = Decoder::new(head.framing);
+        self.decoder = Decoder::new(head.framing, Sender::Client);
         if head.framing != Framing::None && head::expects_continue(&head) {
             // A server's own word does not come through.
             self.text = CONTINUE.to_vec();
@@ -212,8 +213,8 @@ impl State {
                 }
                 Ok((used, false))
             }
-            Piece::End { trailers, used } => {
-                outgoing.finish(trailer_map(&bytes[trailers]));
+            Piece::End { used } => {
+                outgoing.finish(trailer_map(&self.decoder.trailers()));
                 Ok((used, true))
             }
             Piece::More => Ok((0, false)),
