@@ -15,6 +15,7 @@ use super::{Checked, Control, OpenDoor, Watchers, tally};
 use crate::admin;
 use crate::backend::Backend;
 use crate::backend::care::tend::Tender;
+use crate::backend::health::check::HeadLimits;
 use crate::backend::health::checker::Checker;
 use crate::backend::load::Load;
 use crate::backend::resolve::{Names, System};
@@ -30,7 +31,7 @@ use crate::pages::{Pages, Shelf};
 use crate::policy::{BackendPolicies, Proven};
 use crate::stats::{Book, InForce};
 use crate::tls::{Prepared, expiry};
-use crate::worker::{Alive, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan};
+use crate::worker::{Alive, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Tune};
 
 /// How long a configuration waits for its servers' names before it serves.
 const NAMES_WAIT: Duration = Duration::from_secs(1);
@@ -185,8 +186,10 @@ impl Control {
         // Those of before went on until here, and told their own backends of what they found.
         let rest = Names::start_where(&backends, System, |server| live.has(server));
         let followed = Discovery::start_where(&backends, |backend| live.follows(backend));
+        let tune = Tune::new(&config.global.tune);
+        let heads = HeadLimits { bytes: tune.max_head(), lines: tune.maxhdr };
         self.watchers = Some(Watchers {
-            _checker: Checker::start(&backends),
+            _checker: Checker::start(&backends, heads),
             _names: [names, rest],
             _discovery: [discovery, followed],
             _tender: Tender::start(&backends),

@@ -13,7 +13,7 @@ use crate::config::model::ServerAddress;
 use crate::stream::Stream;
 use crate::tls;
 
-pub(crate) use http2::{Call, Seat, Sessions};
+pub(crate) use http2::{Call, Seat, Sessions, as_http1};
 pub(crate) use pool::Pool;
 
 /// Connects to a server.

@@ -21,6 +21,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
+use super::health::probing;
 use super::http2::{Pieces, empty, frame, http2};
 use super::kit::{
     Answer, Authority, Directory, Message, PATIENCE, Proxy, Setup, client, get, origin, proxy, until,
@@ -188,6 +189,12 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         "/reset" => return Err("reset".into()),
         "/status" if shared.sick.load(SeqCst) => {
             Response::builder().status(503).body(full("sick")).expect("a response")
+        }
+        "/many" => {
+            let lines = (0..30).map(|number| (format!("x-{number}"), "y"));
+            lines
+                .fold(Response::builder(), |made, (name, value)| made.header(name, value))
+                .body(full("many"))?
         }
         "/length" => Response::builder().header("content-length", "3").body(full("abc")).expect("a response"),
         _ => Response::new(full("h2")),
@@ -576,6 +583,17 @@ fn checks_speak_what_requests_speak() {
     proxy.log.wait("is DOWN: Layer7 wrong status, code 503, Service Unavailable");
     origin.shared.sick.store(false, SeqCst);
     proxy.log.wait("is UP");
+}
+
+#[test]
+fn an_answer_over_http2_that_requests_would_not_get_passes_no_check() {
+    let origin = Origin::start(100);
+    let proxy = before(&origin)
+        .global("tune = { maxhdr = 20 }")
+        .timeout("check", "30s")
+        .backend(&probing("GET /many"))
+        .start();
+    proxy.log.wait("is DOWN: Layer7 invalid response, too many header lines");
 }
 
 #[test]

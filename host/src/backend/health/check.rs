@@ -13,6 +13,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::backend::server::Server;
 use crate::config::model::{self, CheckKind, HttpCheck, Protocol, ServerAddress};
+use crate::http::arrival::Arrival;
+use crate::http::body::{Decoder, Piece};
+use crate::http::head::ResponseHead;
+use crate::http::parse::{self, Malformed};
+use crate::http::trailers::Sender;
 use crate::tls::Connector;
 
 mod http2;
@@ -72,11 +77,14 @@ impl Finding {
 /// The version of a check's request to a server that is spoken to in HTTP/2.
 const HTTP2: &str = "HTTP/2";
 
-/// The longest response head that is read, in bytes.
-const HEAD_BYTES: usize = 16 * 1024;
-
-/// The most header lines in a response's head.
-const HEAD_LINES: usize = 101;
+/// The largest head of an answer: as for requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// In bytes.
+    pub bytes: usize,
+    /// In header lines.
+    pub lines: usize,
+}
 
 impl Target {
     /// Where a server's checks go; `None` while its name does not resolve.
@@ -123,6 +131,7 @@ pub(crate) async fn check(
     kind: &CheckKind,
     tls: Option<&Connector>,
     budget: Budget,
+    limits: HeadLimits,
 ) -> Finding {
     let start = Instant::now();
     let connect_until = start + budget.connect;
@@ -133,13 +142,13 @@ pub(crate) async fn check(
             Ok(Ok(stream)) => {
                 // A reset at the end, as HAProxy's checks do, so that they leave no sockets in TIME_WAIT.
                 let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-                shake_hands(stream, kind, tls, connect_until, budget.answer).await
+                shake_hands(stream, kind, tls, connect_until, budget.answer, limits).await
             }
         },
         Target::Unix(path) => match timeout_at(connect_until, UnixStream::connect(path)).await {
             Err(_) => Finding::Layer4Timeout,
             Ok(Err(error)) => Finding::SocketError(words(&error)),
-            Ok(Ok(stream)) => shake_hands(stream, kind, tls, connect_until, budget.answer).await,
+            Ok(Ok(stream)) => shake_hands(stream, kind, tls, connect_until, budget.answer, limits).await,
         },
     }
 }
@@ -151,53 +160,59 @@ async fn shake_hands<S>(
     tls: Option<&Connector>,
     until: Instant,
     answer: Option<Duration>,
+    limits: HeadLimits,
 ) -> Finding
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Some(tls) = tls else { return ask(stream, kind, until, answer).await };
+    let Some(tls) = tls else { return ask(stream, kind, until, answer, limits).await };
     let until = answer.map_or(until, |answer| Instant::now() + answer);
     let connector = tokio_rustls::TlsConnector::from(tls.config.clone());
     match timeout_at(until, connector.connect(tls.name.clone(), stream)).await {
         Err(_) => Finding::Layer6Timeout,
         Ok(Err(error)) => Finding::Layer6Invalid(words(&error)),
         Ok(Ok(_)) if *kind == CheckKind::Tcp => Finding::Layer6Passed,
-        Ok(Ok(stream)) => ask(stream, kind, until, None).await,
+        Ok(Ok(stream)) => ask(stream, kind, until, None, limits).await,
     }
 }
 
-async fn ask<S>(stream: S, kind: &CheckKind, until: Instant, answer: Option<Duration>) -> Finding
+async fn ask<S>(
+    stream: S,
+    kind: &CheckKind,
+    until: Instant,
+    answer: Option<Duration>,
+    limits: HeadLimits,
+) -> Finding
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let CheckKind::Http(http) = kind else { return Finding::Layer4Passed };
     let until = answer.map_or(until, |answer| Instant::now() + answer);
-    match timeout_at(until, exchange(stream, http)).await {
+    match timeout_at(until, exchange(stream, http, limits)).await {
         Ok(finding) => finding,
         Err(_) => Finding::Layer7Timeout,
     }
 }
 
-async fn exchange<S>(mut stream: S, http: &HttpCheck) -> Finding
+async fn exchange<S>(mut stream: S, http: &HttpCheck, limits: HeadLimits) -> Finding
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     if &*http.version == HTTP2 {
-        return http2::exchange(stream, http).await;
+        return http2::exchange(stream, http, limits).await;
     }
     if let Err(error) = stream.write_all(request(http).as_bytes()).await {
         return Finding::SocketError(words(&error));
     }
-    let mut head = Vec::with_capacity(1024);
-    let mut stream = stream.take(HEAD_BYTES as u64);
+    let mut held = Vec::with_capacity(1024);
+    let mut judge = Judge::new(http, limits);
     loop {
-        match stream.read_buf(&mut head).await {
+        match stream.read_buf(&mut held).await {
             Err(error) => return Finding::SocketError(words(&error)),
-            Ok(0) if head.len() == HEAD_BYTES => return Finding::Layer7Invalid("head too long"),
             Ok(0) => return Finding::Layer7Invalid("head incomplete"),
             Ok(_) => {}
         }
-        if let Some(finding) = judge(&head, &http.expect) {
+        if let Some(finding) = judge.look(&mut held) {
             return finding;
         }
     }
@@ -216,26 +231,66 @@ fn request(http: &HttpCheck) -> String {
     text
 }
 
-/// What a response's head, as far as it is read, says of the server; `None` if more must be read.
-fn judge(head: &[u8], expect: &[(u16, u16)]) -> Option<Finding> {
-    let mut lines = [httparse::EMPTY_HEADER; HEAD_LINES];
-    let mut response = httparse::Response::new(&mut lines);
-    let mut lenient = httparse::ParserConfig::default();
-    lenient
-        .allow_spaces_after_header_name_in_responses(true)
-        .allow_obsolete_multiline_headers_in_responses(true)
-        .allow_multiple_spaces_in_response_status_delimiters(true);
-    match lenient.parse_response(&mut response, head) {
-        Ok(httparse::Status::Partial) => None,
-        Err(_) => Some(Finding::Layer7Invalid("not HTTP")),
-        Ok(httparse::Status::Complete(_)) => {
-            let status = response.code.unwrap_or_default();
-            if expect.iter().any(|&(from, to)| (from..=to).contains(&status)) {
-                return Some(Finding::Layer7Passed(status));
+/// Reads a check's answer by the parser that reads those to requests, so that no server passes whose answers nobody gets.
+struct Judge<'a> {
+    http: &'a HttpCheck,
+    limits: HeadLimits,
+    head: ResponseHead,
+    arrival: Arrival,
+}
+
+impl<'a> Judge<'a> {
+    fn new(http: &'a HttpCheck, limits: HeadLimits) -> Judge<'a> {
+        Judge { http, limits, head: ResponseHead::default(), arrival: Arrival::default() }
+    }
+
+    /// What the answer, as far as it has come, says of the server; `None` if more must be read. Interim answers are
+    /// taken off the front.
+    fn look(&mut self, held: &mut Vec<u8>) -> Option<Finding> {
+        while self.arrival.is_worth_a_look(held, self.limits.bytes) {
+            let to_head = self.http.method == "HEAD";
+            let length = match parse::response(held, self.limits.lines, to_head, &mut self.head) {
+                Err(Malformed(why)) => return Some(Finding::Layer7Invalid(why)),
+                Ok(Some(length)) if length <= self.limits.bytes => length,
+                Ok(None) if held.len() <= self.limits.bytes => return None,
+                Ok(_) => return Some(Finding::Layer7Invalid("head too long")),
+            };
+            let status = self.head.status;
+            if !is_interim(status) {
+                return Some(self.body(&held[length..]).unwrap_or_else(|| self.verdict(status)));
             }
-            Some(Finding::Layer7WrongStatus(status, response.reason.unwrap_or_default().to_owned()))
+            held.drain(..length);
+            self.arrival.restart();
+            if held.is_empty() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// What is wrong with what has come of the body; a request's answer would not be passed on either.
+    fn body(&self, mut bytes: &[u8]) -> Option<Finding> {
+        let mut decoder = Decoder::new(self.head.framing, Sender::Server);
+        loop {
+            match decoder.next(bytes) {
+                Err(Malformed(why)) => return Some(Finding::Layer7Invalid(why)),
+                Ok(Piece::Data { used, .. }) => bytes = &bytes[used..],
+                Ok(Piece::End { .. } | Piece::More) => return None,
+            }
         }
     }
+
+    fn verdict(&self, status: u16) -> Finding {
+        if self.http.expect.iter().any(|&(from, to)| (from..=to).contains(&status)) {
+            return Finding::Layer7Passed(status);
+        }
+        Finding::Layer7WrongStatus(status, String::from_utf8_lossy(self.head.reason()).into_owned())
+    }
+}
+
+/// Whether another answer follows: what 101 stands for does not.
+fn is_interim(status: u16) -> bool {
+    matches!(status, 100 | 102..=199)
 }
 
 /// The operating system's words for an error, without its number.

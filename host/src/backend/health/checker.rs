@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::check::{self, Budget, Target};
+use super::check::{self, Budget, HeadLimits, Target};
 use super::state::{Change, Health, Pace};
 use super::{Cause, LastCheck};
 use crate::backend::Backend;
@@ -29,9 +29,9 @@ pub struct Checker {
 impl Checker {
     /// Begins to check the servers of these backends, on the runtime that this is called on.
     ///
-    /// The first checks are spread over the interval, by the servers' positions, as HAProxy does; those of
+    /// `limits` are those of requests' answers. The first checks are spread over the interval, by the servers' positions, as HAProxy does; those of
     /// a server that an earlier configuration checked come when they would have come.
-    pub fn start(backends: &[Arc<Backend>]) -> Checker {
+    pub fn start(backends: &[Arc<Backend>], limits: HeadLimits) -> Checker {
         let checked: Vec<(&Arc<Backend>, usize, &Check)> = backends.iter().flat_map(checked).collect();
         let inters: Vec<Duration> = checked.iter().map(|(_, _, check)| first_inter(check)).collect();
         let mut tasks = JoinSet::new();
@@ -39,7 +39,7 @@ impl Checker {
             let first = backend.servers[*index].record().last_check.map_or(Instant::now() + delay, |last| {
                 last.finished + interval(check, &backend.servers[*index].record().health)
             });
-            tasks.spawn(keep_checking((*backend).clone(), *index, (*check).clone(), first));
+            tasks.spawn(keep_checking((*backend).clone(), *index, (*check).clone(), limits, first));
         }
         Checker { _tasks: tasks }
     }
@@ -72,7 +72,13 @@ fn spread(inters: &[Duration]) -> impl Iterator<Item = Duration> {
     inters.iter().enumerate().map(move |(position, inter)| shared.max(*inter) / count * position as u32)
 }
 
-async fn keep_checking(backend: Arc<Backend>, index: usize, check: Check, first: Instant) {
+async fn keep_checking(
+    backend: Arc<Backend>,
+    index: usize,
+    check: Check,
+    limits: HeadLimits,
+    first: Instant,
+) {
     let server = &backend.servers[index];
     let kind = check::kind_of(&backend.config.check, &server.config, &check);
     let budget = Budget::of(&backend.config.timeout, check.inter);
@@ -93,7 +99,7 @@ async fn keep_checking(backend: Arc<Backend>, index: usize, check: Check, first:
         let Some(target) = Target::of(server, &check) else { return };
         let (began, version) = (Instant::now(), server.address_version.load(Relaxed));
         let tls = server.tls().filter(|connector| connector.checks);
-        let mut checking = pin!(check::check(&target, &kind, tls.as_deref(), budget));
+        let mut checking = pin!(check::check(&target, &kind, tls.as_deref(), budget, limits));
         let finding = loop {
             tokio::select! {
                 finding = &mut checking => break finding,
@@ -178,6 +184,8 @@ mod tests {
     use crate::backend::fixtures;
     use crate::config::model::{self, CheckKind, ServerAddress};
 
+    const LIMITS: HeadLimits = HeadLimits { bytes: 15_360, lines: 101 };
+
     /// An origin whose answers to checks follow a plan: `+` passes, `-` fails. It says when each came, in
     /// ms on the paused clock.
     struct Origin {
@@ -235,7 +243,7 @@ mod tests {
         };
         let address = origin.address.clone();
         let backend = backend(model::Server { address, check: Some(check), ..fixtures::server("flap") });
-        let _checker = Checker::start(std::slice::from_ref(&backend));
+        let _checker = Checker::start(std::slice::from_ref(&backend), LIMITS);
         // As measured with HAProxy 2.6 on the same plan, less its own delays.
         let expected = [0, 1000, 1300, 2300, 2600, 2900, 4900, 5200, 7200, 7500, 7800, 8800, 9800];
         let times = origin.checks(expected.len()).await;
@@ -251,7 +259,7 @@ mod tests {
         let check = Some(fixtures::check(5, 1));
         let address = origin.address.clone();
         let backend = backend(model::Server { address, check, ..fixtures::server("web-a") });
-        let _checker = Checker::start(std::slice::from_ref(&backend));
+        let _checker = Checker::start(std::slice::from_ref(&backend), LIMITS);
         let mut candidates = Vec::new();
         for _ in 0..8 {
             // A check's result is in by the time that the next one comes.
@@ -270,13 +278,13 @@ mod tests {
         let check = Some(fixtures::check(2, 1));
         let address = origin.address.clone();
         let first = backend(model::Server { address, check, ..fixtures::server("web-a") });
-        let checker = Checker::start(std::slice::from_ref(&first));
+        let checker = Checker::start(std::slice::from_ref(&first), LIMITS);
         let before = origin.checks(2).await;
         tokio::task::yield_now().await;
         drop(checker);
         let second = Backend::new(first.config.clone(), first.servers.clone());
         assert!(second.candidates().is_empty());
-        let _checker = Checker::start(std::slice::from_ref(&second));
+        let _checker = Checker::start(std::slice::from_ref(&second), LIMITS);
         let after = origin.checks(2).await;
         assert!((after[0] - before[1]).abs_diff(2000) <= 20, "{before:?} {after:?}");
         while second.candidates().is_empty() {
@@ -291,7 +299,7 @@ mod tests {
         let address = ServerAddress::Name("web-a".into(), real.port());
         let check = Some(fixtures::check(2, 1));
         let backend = backend(model::Server { address, check, ..fixtures::server("web-a") });
-        let _checker = Checker::start(std::slice::from_ref(&backend));
+        let _checker = Checker::start(std::slice::from_ref(&backend), LIMITS);
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert!(backend.servers[0].record().last_check.is_none());
         backend.servers[0].set_ip(real.ip(), real.port());
@@ -307,7 +315,7 @@ mod tests {
             fixtures::config("b"),
             vec![disabled, model::Server { ..fixtures::server("c") }],
         );
-        let checker = Checker::start(std::slice::from_ref(&backend));
+        let checker = Checker::start(std::slice::from_ref(&backend), LIMITS);
         assert!(checker._tasks.is_empty());
         assert_eq!(backend.servers.iter().map(|s| s.is_usable()).collect::<Vec<_>>(), [false, true]);
     }

@@ -47,11 +47,15 @@ pub(super) fn request(head: &RequestHead, https: bool) -> Result<Request<()>, St
             | Known::ProxyConnection
             | Known::TransferEncoding
             | Known::Upgrade
+            | Known::Http2Settings
             | Known::Host => true,
             Known::Te => !tokens(value).any(|token| token.eq_ignore_ascii_case(b"trailers")),
-            _ => name == b"expect" || name == b"http2-settings",
+            _ => name == b"expect",
         };
-        if !ends_here {
+        if known == Known::Te && !ends_here {
+            // Any other member has no place in HTTP/2 (RFC 9113, section 8.2.2).
+            request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+        } else if !ends_here {
             let name = HeaderName::from_bytes(name).map_err(|_| StatusCode::BAD_REQUEST)?;
             let value = HeaderValue::from_bytes(value).map_err(|_| StatusCode::BAD_REQUEST)?;
             request.headers_mut().append(name, value);
@@ -84,6 +88,11 @@ fn path(head: &RequestHead) -> Option<PathAndQuery> {
 /// Whether RFC 3986 has no such byte in a path or a query.
 fn is_foreign(byte: u8) -> bool {
     matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
+}
+
+/// The head of a response in HTTP/1.1, as an exchange reads it.
+pub(crate) fn as_http1(parts: &Parts, to_head: bool) -> Vec<u8> {
+    response(parts, to_head).bytes
 }
 
 /// The response as HTTP/1.1 has it. The connection that it seems to come on is good for no other request.

@@ -25,6 +25,7 @@ use crate::worker::Tune;
 use session::Session;
 
 pub(crate) use call::Call;
+pub(crate) use head::as_http1;
 pub(crate) use session::Seat;
 
 /// The connections to one server of one worker.

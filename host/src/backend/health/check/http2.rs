@@ -12,8 +12,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 
-use super::{Finding, HEAD_BYTES};
+use super::{Finding, HeadLimits, Judge};
 use crate::config::model::HttpCheck;
+use crate::upstream;
 
 /// hyper's tasks for one check; they end with it.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +38,7 @@ impl Drop for Ending {
 }
 
 /// Sends the request, and judges the answer's head.
-pub(super) async fn exchange<S>(stream: S, http: &HttpCheck) -> Finding
+pub(super) async fn exchange<S>(stream: S, http: &HttpCheck, limits: HeadLimits) -> Finding
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -47,7 +48,7 @@ where
     let tasks = Tasks::default();
     let _ending = Ending(tasks.clone());
     let mut builder = http2::Builder::new(tasks);
-    builder.max_header_list_size(HEAD_BYTES as u32);
+    builder.max_header_list_size(u32::try_from(limits.bytes).unwrap_or(u32::MAX));
     let opened = builder.handshake(TokioIo::new(stream)).await;
     let Ok((mut sender, connection)) = opened else { return Finding::Layer7Invalid("not HTTP/2") };
     let asked = sender.send_request(request);
@@ -58,12 +59,10 @@ where
     };
     match answered {
         Ok(response) => {
-            let status = response.status();
-            if http.expect.iter().any(|&(from, to)| (from..=to).contains(&status.as_u16())) {
-                return Finding::Layer7Passed(status.as_u16());
-            }
-            let reason = status.canonical_reason().unwrap_or_default();
-            Finding::Layer7WrongStatus(status.as_u16(), reason.to_owned())
+            // As a request's answer is read.
+            let mut text = upstream::as_http1(&response.into_parts().0, http.method == "HEAD");
+            let finding = Judge::new(http, limits).look(&mut text);
+            finding.unwrap_or(Finding::Layer7Invalid("head incomplete"))
         }
         Err(_) => Finding::Layer7Invalid("not HTTP/2"),
     }

@@ -9,6 +9,7 @@ use crate::backend::fixtures;
 
 const SECOND: Duration = Duration::from_secs(1);
 const BUDGET: Budget = Budget { connect: SECOND, answer: None };
+const LIMITS: HeadLimits = HeadLimits { bytes: 15_360, lines: 101 };
 
 /// Answers one connection, and returns what it was asked.
 async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8]) -> String {
@@ -23,7 +24,7 @@ async fn checked(http: HttpCheck, text: &[u8]) -> (Finding, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let target = Target::Tcp(listener.local_addr().expect("an address"));
     let kind = CheckKind::Http(http);
-    let (finding, asked) = tokio::join!(check(&target, &kind, None, BUDGET), async {
+    let (finding, asked) = tokio::join!(check(&target, &kind, None, BUDGET, LIMITS), async {
         let (stream, _) = listener.accept().await.expect("a connection");
         answer(stream, text).await
     });
@@ -52,7 +53,7 @@ async fn the_request_names_its_headers_and_ends_the_connection_in_http_1_1() {
 async fn answers_are_judged_as_haproxy_judges_them() {
     let long = [b"HTTP/1.1 200 OK\r\nx: ".as_slice(), &[b'a'; 20_000], b"\r\n\r\n"].concat();
     let long_body = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &[b'a'; 30_000]].concat();
-    let cases: [(&[u8], &str); 14] = [
+    let cases: &[(&[u8], &str)] = &[
         (b"HTTP/1.1 200 OK\r\n\r\n", "Layer7 check passed, code 200"),
         (b"HTTP/1.1 200\r\n\r\n", "Layer7 check passed, code 200"),
         (b"HTTP/1.1 200 OK\nX: y\n\n", "Layer7 check passed, code 200"),
@@ -60,17 +61,57 @@ async fn answers_are_judged_as_haproxy_judges_them() {
         (&long_body, "Layer7 check passed, code 200"),
         (b"HTTP/1.1 503 Bad Thing\r\n\r\nhello", "Layer7 wrong status, code 503, Bad Thing"),
         (b"HTTP/1.1 404 \r\n\r\n", "Layer7 wrong status, code 404"),
-        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "Layer7 wrong status, code 100, Continue"),
-        (b"SSH-2.0-foo\r\n", "Layer7 invalid response, not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nbad header line\r\n\r\n", "Layer7 invalid response, not HTTP"),
-        (b"HTTP/1.1 2000 OK\r\n\r\n", "Layer7 invalid response, not HTTP"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "Layer7 check passed, code 200"),
+        (
+            b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 503 Bad\r\n\r\n",
+            "Layer7 wrong status, code 503, Bad",
+        ),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n", "Layer7 invalid response, head incomplete"),
+        (b"HTTP/1.1 101 Switching\r\n\r\n", "Layer7 wrong status, code 101, Switching"),
+        (b"SSH-2.0-foo\r\n", "Layer7 invalid response, a version that is neither HTTP/1.0 nor HTTP/1.1"),
+        (
+            b"HTTP/1.1 200 OK\r\nbad header line\r\n\r\n",
+            "Layer7 invalid response, a header name that is not a token",
+        ),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "Layer7 invalid response, a status line that is none"),
+        (b"HTTP/1.1 200\nX: y\r\n\r\n", "Layer7 invalid response, a status line that is none"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "Layer7 invalid response, a Transfer-Encoding other than chunked",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
+            "Layer7 invalid response, a header name that is not a token",
+        ),
+        (b"HTTP/1.1 200 OK\r\nX : a\r\n\r\n", "Layer7 invalid response, a header name that is not a token"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: +0\r\n\r\n",
+            "Layer7 invalid response, a Content-Length that is not a number",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "Layer7 invalid response, conflicting Content-Length",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+            "Layer7 invalid response, a chunk size that is none",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\na: b\n\r\n",
+            "Layer7 invalid response, a trailer's line end that is not CRLF",
+        ),
         (b"HTTP/1.1 200 OK\r\nFoo: bar\r\n", "Layer7 invalid response, head incomplete"),
         (b"", "Layer7 invalid response, head incomplete"),
         (&long, "Layer7 invalid response, head too long"),
     ];
     for (text, expected) in cases {
         let (finding, _) = checked(fixtures::http_check(), text).await;
-        assert_eq!(finding.to_string(), expected, "{}", String::from_utf8_lossy(&text[..text.len().min(60)]));
+        assert_eq!(
+            finding.to_string(),
+            *expected,
+            "{}",
+            String::from_utf8_lossy(&text[..text.len().min(60)])
+        );
         assert_eq!(finding.passed(), expected.contains("passed"));
     }
 }
@@ -87,7 +128,7 @@ async fn a_connection_that_breaks_is_a_socket_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let target = Target::Tcp(listener.local_addr().expect("an address"));
     let kind = CheckKind::Http(fixtures::http_check());
-    let (finding, ()) = tokio::join!(check(&target, &kind, None, BUDGET), async {
+    let (finding, ()) = tokio::join!(check(&target, &kind, None, BUDGET, LIMITS), async {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         stream.read_u8().await.expect("the request");
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger");
@@ -99,9 +140,9 @@ async fn a_connection_that_breaks_is_a_socket_error() {
 async fn a_tcp_check_asks_for_a_connection_and_no_more() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let target = Target::Tcp(listener.local_addr().expect("an address"));
-    assert_eq!(check(&target, &CheckKind::Tcp, None, BUDGET).await, Finding::Layer4Passed);
+    assert_eq!(check(&target, &CheckKind::Tcp, None, BUDGET, LIMITS).await, Finding::Layer4Passed);
     drop(listener);
-    let finding = check(&target, &CheckKind::Tcp, None, BUDGET).await;
+    let finding = check(&target, &CheckKind::Tcp, None, BUDGET, LIMITS).await;
     assert_eq!(finding.to_string(), "Layer4 connection problem, Connection refused");
 }
 
@@ -111,11 +152,11 @@ async fn a_server_that_stays_silent_is_given_up_when_the_budget_is_spent() {
     let target = Target::Tcp(listener.local_addr().expect("an address"));
     let kind = CheckKind::Http(fixtures::http_check());
     let start = Instant::now();
-    assert_eq!(check(&target, &kind, None, BUDGET).await, Finding::Layer7Timeout);
+    assert_eq!(check(&target, &kind, None, BUDGET, LIMITS).await, Finding::Layer7Timeout);
     assert_eq!(start.elapsed().as_secs(), 1);
     let slow = Budget { connect: SECOND, answer: Some(3 * SECOND) };
     let start = Instant::now();
-    assert_eq!(check(&target, &kind, None, slow).await, Finding::Layer7Timeout);
+    assert_eq!(check(&target, &kind, None, slow, LIMITS).await, Finding::Layer7Timeout);
     assert_eq!(start.elapsed().as_secs(), 3);
 }
 
@@ -134,7 +175,10 @@ async fn a_server_that_accepts_no_connection_is_a_layer_4_timeout() {
             Err(_) => break,
         }
     }
-    assert_eq!(check(&Target::Tcp(address), &CheckKind::Tcp, None, BUDGET).await, Finding::Layer4Timeout);
+    assert_eq!(
+        check(&Target::Tcp(address), &CheckKind::Tcp, None, BUDGET, LIMITS).await,
+        Finding::Layer4Timeout
+    );
 }
 
 #[tokio::test]
@@ -142,10 +186,10 @@ async fn unix_sockets_are_checked_like_addresses() {
     let path = std::env::temp_dir().join(format!("lb-check-{}.sock", std::process::id()));
     let kind = CheckKind::Http(fixtures::http_check());
     let target = Target::Unix(path.clone());
-    let finding = check(&target, &kind, None, BUDGET).await;
+    let finding = check(&target, &kind, None, BUDGET, LIMITS).await;
     assert_eq!(finding.to_string(), "socket error, No such file or directory");
     let listener = UnixListener::bind(&path).expect("a socket");
-    let (finding, _) = tokio::join!(check(&target, &kind, None, BUDGET), async {
+    let (finding, _) = tokio::join!(check(&target, &kind, None, BUDGET, LIMITS), async {
         let (stream, _) = listener.accept().await.expect("a connection");
         answer(stream, b"HTTP/1.0 204 X\r\n\r\n").await
     });
