@@ -32,6 +32,15 @@ exchange(
     SEED,
     get("/", CHUNKED, "Trailer: X-Sum", method="POST", body=chunked(b"hello", trailers=b"X-Sum: 1\r\nX-More: 2\r\n")),
 )
+OF_HEADS = (
+    b"X-Sum: 1\r\nHost: other.test\r\nContent-Length: 5\r\nConnection: x-sum\r\nTE: gzip\r\nKeep-Alive: timeout=5\r\n"
+    b"Authorization: Basic eDp5\r\nSet-Cookie: a=b\r\n"
+)
+exchange(
+    "request-trailers-of-heads",
+    SEED,
+    get("/", CHUNKED, method="POST", body=chunked(b"hello", trailers=OF_HEADS + b"X_Under: 1\r\n")),
+)
 exchange("request-chunked-get", SEED, get("/", CHUNKED, body=chunked(b"hello")))
 exchange(
     "request-chunk-extension", SEED, get("/", CHUNKED, method="POST", body=b"5;name=value\r\nhello\r\n0;last\r\n\r\n")
@@ -73,6 +82,7 @@ exchange(
     get(),
     ok(CHUNKED, "Trailer: X-Sum", length=False, body=chunked(b"hello", trailers=b"X-Sum: 1\r\nX-More: 2\r\n")),
 )
+exchange("answer-trailers-of-heads", SEED, get(), ok(CHUNKED, length=False, body=chunked(b"hello", trailers=OF_HEADS)))
 exchange(
     "answer-chunk-extension", SEED, get(), ok(CHUNKED, length=False, body=b"5;name=value\r\nhello\r\n0;last\r\n\r\n")
 )

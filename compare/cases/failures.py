@@ -68,6 +68,7 @@ for name, answer in {
     "version-0.9": b"HTTP/0.9 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
     "version-lower-case": b"http/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
     "version-other-protocol": b"ICY 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
+    "status-bare-lf": b"HTTP/1.1 200\nContent-Length: 3\r\n\r\nok\n",
     "two-spaces": b"HTTP/1.1  200 OK\r\nContent-Length: 3\r\n\r\nok\n",
     "bare-lf": b"HTTP/1.1 200 OK\nContent-Length: 3\n\nok\n",
     "bare-cr": b"HTTP/1.1 200 OK\rContent-Length: 3\r\n\r\nok\n",

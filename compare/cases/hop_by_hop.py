@@ -26,18 +26,34 @@ exchange(
     ok("Proxy-Authenticate: Basic", "Via: 1.1 behind", "Server: origin", "Date: Thu, 01 Jan 1970 00:00:00 GMT"),
 )
 exchange("upgrade-without-connection", SEED, get("/", "Upgrade: websocket"))
-exchange("upgrade-and-name", SEED, get("/", "Connection: upgrade, foo", "Upgrade: websocket", "Foo: bar"))
+# HAProxy refuses an upgrade to WebSocket without a key, so that nothing else would be compared.
+KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+exchange("upgrade-without-key", SEED, get("/", "Connection: upgrade", "Upgrade: websocket"))
+exchange("upgrade-and-name", SEED, get("/", "Connection: upgrade, foo", "Upgrade: websocket", "Foo: bar", KEY))
+exchange("upgrade-of-two", SEED, get("/", "Connection: Upgrade", "Upgrade: frobnicate", "Upgrade: IRC/6.9"))
 exchange(
     "upgrade-ignored-by-origin",
     SEED,
-    get("/", "Connection: Upgrade", "Upgrade: websocket"),
+    get("/", "Connection: Upgrade", "Upgrade: websocket", KEY),
     ok("Upgrade: websocket", "Connection: Upgrade"),
+)
+exchange(
+    "upgrade-required",
+    SEED,
+    get(),
+    ok("Upgrade: frobnicate", "Connection: Upgrade", status="426 Upgrade Required"),
 )
 exchange(
     "upgrade-h2c",
     SEED,
     get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"),
 )
+exchange(
+    "upgrade-h2c-and-websocket",
+    SEED,
+    get("/", "Connection: Upgrade", "Upgrade: h2c", "Upgrade: websocket", KEY),
+)
+exchange("upgrade-h2c-in-list", SEED, get("/", "Connection: Upgrade", "Upgrade: h2c/1, websocket, H2C", KEY))
 exchange("upgrade-with-http10", SEED, get("/", "Connection: Upgrade", "Upgrade: websocket", version="HTTP/1.0"))
 exchange("answer-transfer-encoding-identity", SEED, get(), then_close(ok("Transfer-Encoding: identity")))
 exchange("answer-transfer-encoding-gzip", SEED, get(), then_close(ok("Transfer-Encoding: gzip", length=False)))

@@ -15,7 +15,7 @@ class Verdict:
 
 
 def judge(case_name, left, right, intended):
-    """`intended` are functions from a record's facts to facts, each with a `reason`."""
+    """`intended` are differences with a `reason`: each changes the facts of both records, alone and beside each other."""
     verdict = Verdict()
     labels = list(left) + [label for label in right if label not in left]
     verdict.compared = len(labels)
@@ -25,6 +25,7 @@ def judge(case_name, left, right, intended):
         before = {label for label in raw if not same(label, masked_left.get(label), masked_right.get(label))}
         difference.mask(case_name, masked_left)
         difference.mask(case_name, masked_right)
+        difference.pair(case_name, masked_left, masked_right)
         after = {label for label in raw if not same(label, masked_left.get(label), masked_right.get(label))}
         if before - after:
             verdict.intended.append((difference.name, sorted(before - after)))
