@@ -62,6 +62,11 @@ fn limit(value: Value<'_>, index: usize, named: &mut HashMap<String, Span>, rule
             .read("max_keys", |value| value.integer(16..=10_000_000_u32))
             .map_or(100_000, |keys| keys as usize),
     };
+    if let (Some(Bound::Connections(_)), Some(span)) = (&bound, table.span_of("max_keys")) {
+        let message =
+            "`limits.max_keys` has no effect on `connections`: every client that has one is counted";
+        table.report(Problem::warning(span, message).help("leave it out"));
+    }
     bound.map(|_| limit)
 }
 

@@ -1,5 +1,6 @@
-//! How many connections each key has at once. Only keys that have one are remembered, so the memory goes with the
-//! connections that there are; past the bound on keys, new ones are not counted.
+//! How many connections each key has at once. Only keys that have one are remembered, and each for as long as it has
+//! one: there is none that could be forgotten without a limit that no longer holds. So there is no bound on keys but
+//! the one on connections, and beside what a connection takes the few bytes of its key are nothing.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -9,26 +10,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const SHARDS: usize = 64;
 
 /// Counts by key.
+#[derive(Debug)]
 pub(super) struct Held {
     shards: Box<[Mutex<HashMap<u64, u32>>]>,
     keys: AtomicUsize,
-    max_keys: usize,
 }
+
+/// A shard that has become empty gives back its memory where it had room for more than these.
+const KEPT: usize = 64;
 
 /// What came of asking for one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
     /// It is counted, and has to leave.
     Counted,
-    /// There are too many keys to count it.
-    Uncounted,
     /// The key has as many as it may.
     Full,
 }
 
 impl Held {
-    pub(super) fn new(max_keys: usize) -> Held {
-        Held { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), keys: AtomicUsize::new(0), max_keys }
+    pub(super) fn new() -> Held {
+        Held { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), keys: AtomicUsize::new(0) }
     }
 
     /// Counts one more; past `most` only where `anyway` says so.
@@ -42,9 +44,6 @@ impl Held {
             *count = count.saturating_add(1);
             return (Entry::Counted, over);
         }
-        if self.keys.load(Relaxed) >= self.max_keys {
-            return (Entry::Uncounted, false);
-        }
         self.keys.fetch_add(1, Relaxed);
         shard.insert(key, 1);
         (Entry::Counted, false)
@@ -53,11 +52,15 @@ impl Held {
     /// One that was counted has gone.
     pub(super) fn leave(&self, key: u64) {
         let mut shard = self.shard(key);
+        debug_assert!(shard.get(&key).is_some_and(|count| *count > 0), "what leaves was counted");
         if let Some(count) = shard.get_mut(&key) {
             *count -= 1;
             if *count == 0 {
                 shard.remove(&key);
                 self.keys.fetch_sub(1, Relaxed);
+                if shard.is_empty() && shard.capacity() > KEPT {
+                    *shard = HashMap::new();
+                }
             }
         }
     }
@@ -78,7 +81,7 @@ mod tests {
 
     #[test]
     fn each_key_has_its_bound() {
-        let held = Held::new(10);
+        let held = Held::new();
         let enter = |key| held.enter(key, 2, false).0;
         assert_eq!(
             [enter(1), enter(1), enter(1), enter(2)],
@@ -90,15 +93,16 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_have_none_are_forgotten_and_too_many_are_not_counted() {
-        let held = Held::new(2);
-        let enter = |key| held.enter(key, 1, false).0;
-        assert_eq!([enter(1), enter(2), enter(3)], [Entry::Counted, Entry::Counted, Entry::Uncounted]);
-        held.leave(1);
-        assert_eq!([enter(3), enter(3)], [Entry::Counted, Entry::Full]);
-        held.leave(2);
-        held.leave(3);
-        assert!(held.shards.iter().all(|shard| shard.lock().unwrap().is_empty()));
-        assert_eq!(held.keys.load(Relaxed), 0);
+    fn keys_that_have_none_are_forgotten_and_none_that_has_one_is() {
+        let held = Held::new();
+        let many = 200_000;
+        for key in 0..many {
+            assert_eq!(held.enter(key, 1, false), (Entry::Counted, false));
+        }
+        assert_eq!(held.keys(), many as usize);
+        assert!((0..many).all(|key| held.enter(key, 1, false).0 == Entry::Full));
+        (0..many).for_each(|key| held.leave(key));
+        assert_eq!(held.keys(), 0);
+        assert!(held.shards.iter().all(|shard| shard.lock().unwrap().capacity() <= KEPT));
     }
 }

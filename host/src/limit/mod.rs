@@ -1,7 +1,8 @@
 //! Limits: how many requests and connections are let in for each client, or whatever else tells them apart.
 //!
 //! All workers share one state, and each decision is one compare-and-swap on it, so a limit is exact whatever worker a
-//! client falls to. Memory is fixed by `max_keys`. Where a configuration has no limits, none of this is reached.
+//! client falls to. The memory of rates is fixed by `max_keys`; counts of connections go with the connections. Where a
+//! configuration has no limits, none of this is reached.
 
 mod gcra;
 mod held;
@@ -114,7 +115,10 @@ impl Limits {
         let (mut requests, mut connections) = (Vec::new(), Vec::new());
         for spec in specs {
             let known = before.and_then(|before| before.all().find(|limit| limit.spec == *spec));
-            let limit = known.cloned().unwrap_or_else(|| Arc::new(Limit::new(&owner, spec)));
+            let limit = known.cloned().unwrap_or_else(|| {
+                let counts = before.and_then(|before| before.all().find_map(|limit| limit.counts_for(spec)));
+                Arc::new(Limit::new(&owner, spec, counts))
+            });
             match spec.bound {
                 // Its condition is the new one: the files that it names may have others in them.
                 Bound::Requests(_) => requests.push(Conditional { when: spec.when.0.clone(), limit }),
@@ -205,7 +209,8 @@ struct Limit {
 
 enum Memory {
     Rate(Gcra, Table),
-    Held(u32, Held),
+    /// The most, and how many there are: counts that a limit in the place of this one goes on with.
+    Held(u32, Arc<Held>),
 }
 
 impl std::fmt::Debug for Limit {
@@ -215,25 +220,40 @@ impl std::fmt::Debug for Limit {
 }
 
 impl Limit {
-    fn new(owner: &str, spec: &Spec) -> Limit {
+    /// One that knows nothing, or begins with what another one counts.
+    fn new(owner: &str, spec: &Spec, counts: Option<(RandomState, Arc<Held>)>) -> Limit {
+        let (secret, held) = counts.unwrap_or_else(|| (RandomState::new(), Arc::new(Held::new())));
         let rate = |rate: &Rate| Memory::Rate(Gcra::new(rate), Table::new(spec.max_keys));
         let (memory, policy) = match &spec.bound {
             Bound::Requests(of) | Bound::ConnectionRate(of) => {
                 let window = of.per.as_secs().max(1);
                 (rate(of), format!("\"{}\";q={};w={window}", spec.name, of.count))
             }
-            Bound::Connections(most) => (Memory::Held(*most, Held::new(spec.max_keys)), String::new()),
+            Bound::Connections(most) => (Memory::Held(*most, held), String::new()),
         };
         Limit {
             // Its condition is asked elsewhere, and changes: the lists of the first one are not to stay with the limit.
             spec: Spec { when: When(None), ..spec.clone() },
             owner: owner.into(),
-            secret: RandomState::new(),
+            secret,
             memory,
             policy,
             passed: Spread::default(),
             over: Spread::default(),
             tally: Tally::default(),
+        }
+    }
+
+    /// What a limit by this specification may begin with, where it is this one but for how much it lets in: connections
+    /// outlive a reload, and each counts until it closes.
+    fn counts_for(&self, spec: &Spec) -> Option<(RandomState, Arc<Held>)> {
+        let same_key = self.spec.key == spec.key
+            && (self.spec.prefix_v4, self.spec.prefix_v6) == (spec.prefix_v4, spec.prefix_v6);
+        match &self.memory {
+            Memory::Held(_, held) if same_key && self.spec.name == spec.name => {
+                Some((self.secret.clone(), held.clone()))
+            }
+            _ => None,
         }
     }
 
@@ -269,7 +289,7 @@ impl Limit {
         }
     }
 
-    fn connection(self: &Arc<Limit>, key: u64, now_ns: u64) -> Option<Option<Place>> {
+    fn connection(&self, key: u64, now_ns: u64) -> Option<Option<Place>> {
         match &self.memory {
             Memory::Rate(gcra, table) => {
                 let over =
@@ -281,8 +301,7 @@ impl Limit {
                 let (entry, over) = held.enter(key, *most, self.spec.dry_run);
                 self.count(over, now_ns);
                 match entry {
-                    Entry::Counted => Some(Some(Place { limit: Arc::downgrade(self), key })),
-                    Entry::Uncounted => Some(None),
+                    Entry::Counted => Some(Some(Place { held: Arc::downgrade(held), key })),
                     Entry::Full => None,
                 }
             }
@@ -309,18 +328,16 @@ impl Limit {
 }
 
 /// A connection's place under a limit on connections, until it is dropped. A connection that outlives its limit, which a
-/// reload has taken away, does not keep its table.
+/// reload has taken away, does not keep its counts.
 #[derive(Debug)]
 pub(crate) struct Place {
-    limit: Weak<Limit>,
+    held: Weak<Held>,
     key: u64,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(limit) = self.limit.upgrade()
-            && let Memory::Held(_, held) = &limit.memory
-        {
+        if let Some(held) = self.held.upgrade() {
             held.leave(self.key);
         }
     }
@@ -431,6 +448,40 @@ mod tests {
         assert!(!Arc::ptr_eq(&limits(&all).requests[1].limit, &limits(&same).requests[1].limit));
         let other = same.renew(&config(&text.replace("= 1,", "= 2,")));
         assert!(passes(&other));
+    }
+
+    #[test]
+    fn connections_count_however_many_clients_have_one() {
+        let limits = limits("{ connections = 1, max_keys = 16 }");
+        let now = Instant::now();
+        let all = |of: u8| (0..=255_u8).map(move |last| Some(IpAddr::from([10, 0, of, last])));
+        let places: Vec<_> = all(0).chain(all(1)).map(|client| limits.connection(client, now)).collect();
+        assert!(places.iter().all(Option::is_some));
+        assert!(all(0).chain(all(1)).all(|client| limits.connection(client, now).is_none()));
+        drop(places);
+        assert!(all(0).all(|client| limits.connection(client, now).is_some()));
+    }
+
+    #[test]
+    fn connections_that_a_reload_finds_still_count_under_another_bound() {
+        let frontend = |all: &AllLimits| all.frontends[0].clone().expect("limits");
+        let now = Instant::now();
+        let enter = |all: &AllLimits| frontend(all).connection(client("10.0.0.1"), now);
+        let three = AllLimits::default().renew(&config("{ connections = 3 }"));
+        let mut places: Vec<_> = (0..3).map(|_| enter(&three).expect("room")).collect();
+        let four = three.renew(&config("{ connections = 4 }"));
+        drop(three);
+        places.push(enter(&four).expect("one more"));
+        assert!(enter(&four).is_none());
+        let two = four.renew(&config("{ connections = 2 }"));
+        places.truncate(2);
+        assert!(enter(&two).is_none());
+        places.truncate(1);
+        assert!(enter(&two).is_some());
+        drop((places, four));
+        assert_eq!(two.frontends[0].as_ref().expect("limits").counted().next().expect("one").keys, 0);
+        let networks = two.renew(&config("{ connections = 2, prefix_v4 = 8 }"));
+        assert_eq!([(); 3].map(|()| enter(&networks)).iter().flatten().count(), 2, "another key begins anew");
     }
 
     #[test]

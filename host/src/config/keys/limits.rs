@@ -149,8 +149,9 @@ pub(super) const KEYS: &[Key] = &[
         kind: "an integer from 16 to 10000000",
         default: "100000",
         haproxy: "stick-table size",
-        doc: "The most keys that are remembered, which decides the memory: 32 bytes each, taken at the start. Past it the \
-              key that is nearest to a full allowance is forgotten.",
+        doc: "The most keys that a limit on a rate remembers, which decides the memory: 32 bytes each, taken at the start. \
+              Past it the key that is nearest to a full allowance is forgotten. It has no effect on `connections`, \
+              which counts every client that has one.",
         example: "limits = [{ requests = 100, per = \"10s\", max_keys = 1_000_000 }]",
     },
 ];

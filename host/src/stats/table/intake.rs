@@ -85,7 +85,7 @@ pub(in super::super) const LIMIT: &[Metric<Limit>] = &[
     Metric {
         name: "limit_max_keys",
         haproxy: "",
-        help: "Keys that the limit has room for; on a rate it may hold up to twice as many",
+        help: "Keys that the limit has room for; on a rate it may hold up to twice as many, and on connections it bounds nothing",
         read: Gauge(|it| Some(it.keys_limit as f64)),
     },
 ];
