@@ -41,6 +41,9 @@ pub(crate) fn configuration(checked: &Checked) -> String {
             let _ = writeln!(out, "    server {}", server_line(server, &check));
         }
     }
+    for pinned in checked.tls.pinned() {
+        let _ = writeln!(out, "{pinned}");
+    }
     out
 }
 

@@ -10,14 +10,13 @@ use super::address::{self, NoName};
 use super::diagnostics::Problem;
 use super::keys::Scope;
 use super::model::discovery::{
-    Consul, Family, FileFormat, NameServer, Resolution, Resolvers, Source, Template, Token,
+    Consul, ConsulTls, Family, FileFormat, NameServer, Resolution, Resolvers, Source, Template, Token,
 };
 use super::model::tls::{PemFile, Spot};
 use super::model::{Server, ServerAddress, Span};
 use super::read::{bad_name, duration, interval, is_name, is_visible};
 use super::section::{Complaint, Section, Value};
 use super::{suggest, tls};
-use crate::tls::SYSTEM_AUTHORITIES;
 
 /// The resolvers that need no section: the system's name servers.
 const SYSTEM: &str = "system";
@@ -220,8 +219,7 @@ fn variable(value: Value<'_>) -> Option<Token> {
 /// Whom Consul's certificate must come from, where it is asked by TLS.
 fn trust(section: &Section<'_>, url: &str, ca_file: Option<PemFile>, consul: &mut Consul, span: Span) {
     if url.starts_with("consul:https://") {
-        let system = || PemFile { path: SYSTEM_AUTHORITIES.into(), spot: Spot(span) };
-        consul.tls = Some(ca_file.unwrap_or_else(system));
+        consul.tls = Some(ConsulTls { ca_file, spot: Spot(span) });
     } else if let Some(span) = section.span_of("source_ca_file") {
         let problem = Problem::error(
             span,

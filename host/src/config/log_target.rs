@@ -1,13 +1,12 @@
 //! `log`: where log lines go and how they are framed.
 
-use std::path::PathBuf;
-
 use super::address;
 use super::diagnostics::Problem;
+use super::model::tls::{PemFile, Spot};
 use super::model::{LogDestination, LogFormat, LogFraming, LogLevel, LogPeer, LogStream, LogTarget, LogTls};
 use super::read::is_visible;
 use super::section::{Complaint, Reading, Section, Value};
-use super::suggest;
+use super::{suggest, tls};
 
 /// The port of syslog over UDP (RFC 5426, section 3.3).
 const SYSLOG_PORT: u16 = 514;
@@ -154,7 +153,7 @@ fn target(value: Value<'_>) -> Option<LogTarget> {
 
 /// What a target says of TLS.
 struct SaidOfTls {
-    ca_file: Option<PathBuf>,
+    ca_file: Option<PemFile>,
     verify: Option<bool>,
     sni: Option<String>,
 }
@@ -162,7 +161,7 @@ struct SaidOfTls {
 impl SaidOfTls {
     fn read(table: &Section<'_>) -> SaidOfTls {
         SaidOfTls {
-            ca_file: table.read("ca_file", |value| Some(value.reading.path(value.text()?))),
+            ca_file: table.read("ca_file", tls::pem_file),
             verify: table.read("verify", |value| value.one_of(&[("required", true), ("none", false)])),
             sni: table.read("sni", tag),
         }
@@ -205,7 +204,11 @@ fn of(destination: LogDestination) -> LogTarget {
 }
 
 fn destination(value: Value<'_>) -> Option<LogDestination> {
-    value.accept(parse_destination(value.text()?, value.reading))
+    let mut destination = value.accept(parse_destination(value.text()?, value.reading))?;
+    if let LogDestination::Stream(LogStream { peer: LogPeer::Tls(tls), .. }) = &mut destination {
+        tls.spot = Spot(value.span());
+    }
+    Some(destination)
 }
 
 fn parse_destination(text: &str, reading: &Reading) -> Result<LogDestination, Complaint> {
@@ -231,7 +234,13 @@ fn parse_destination(text: &str, reading: &Reading) -> Result<LogDestination, Co
     }
     if let Some(host) = text.strip_prefix("tls@") {
         let address = with_port(host, TLS_PORT)?;
-        return Ok(stream(LogPeer::Tls(LogTls { address, ca_file: None, verify: true, sni: None })));
+        return Ok(stream(LogPeer::Tls(LogTls {
+            address,
+            ca_file: None,
+            verify: true,
+            sni: None,
+            spot: Spot(0..0),
+        })));
     }
     match text {
         "stdout" => Ok(LogDestination::Stdout),

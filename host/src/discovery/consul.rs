@@ -19,9 +19,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::{Endpoint, Found, MOST_BYTES, Trouble};
-use crate::config::model::discovery::{Consul, Token};
-use crate::config::model::tls::PemFile;
-use crate::tls;
+use crate::config::model::discovery::{Consul, ConsulTls, Token};
+use crate::tls::trust;
 
 /// How long a connection may take, and how much longer than it may be held back an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -70,8 +69,8 @@ impl Client {
             .map_err(|error| format!("cannot connect to {authority}: {error}"))?;
         match &self.query.tls {
             None => self.exchange(stream, request).await,
-            Some(file) => {
-                let stream = timeout(PATIENCE, secured(stream, authority, file)).await;
+            Some(tls) => {
+                let stream = timeout(PATIENCE, secured(stream, authority, tls)).await;
                 self.exchange(
                     stream.map_err(|_| format!("{authority} takes too long for its TLS"))??,
                     request,
@@ -139,11 +138,11 @@ impl Client {
 async fn secured(
     stream: TcpStream,
     authority: &str,
-    ca_file: &PemFile,
+    tls: &ConsulTls,
 ) -> Result<TlsStream<TcpStream>, String> {
-    let path = ca_file.path.clone();
-    let config = tokio::task::spawn_blocking(move || tls::trusting(&path)).await;
-    let config = config.map_err(|error| error.to_string())??;
+    let path = tls.ca_file.as_ref().map(|file| file.path.clone());
+    let config = tokio::task::spawn_blocking(move || trust::client(true, path.as_deref())).await;
+    let config = config.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
     let name =
         ServerName::try_from(host.to_owned()).map_err(|_| format!("`{host}` cannot be asked for by TLS"))?;

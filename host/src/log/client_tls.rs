@@ -14,5 +14,5 @@ pub(super) fn client(tls: &LogTls) -> io::Result<(Arc<ClientConfig>, ServerName<
     let host = tls.address.rsplit_once(':').map_or(&*tls.address, |(host, _)| host);
     let name = tls.sni.as_deref().unwrap_or(host.trim_matches(['[', ']']));
     let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-    Ok((trust::client(tls.verify, tls.ca_file.as_deref())?, name))
+    Ok((trust::client(tls.verify, tls.ca_file.as_ref().map(|file| &*file.path))?, name))
 }

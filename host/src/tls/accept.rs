@@ -130,7 +130,8 @@ fn words(error: &Error) -> &'static str {
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "SSL client CA chain cannot be verified"
         }
-        Error::InvalidCertificate(_) => "SSL client certificate not trusted",
+        // The latter are ours, and say more than rustls's.
+        Error::InvalidCertificate(_) | Error::Other(_) => "SSL client certificate not trusted",
         _ => "SSL handshake failure",
     }
 }

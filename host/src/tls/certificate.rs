@@ -3,20 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
 use crate::config::model::tls::CertificateFile;
 
-/// Where most systems have the authorities that everybody knows.
-pub(crate) const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// What lies beside certificates in a directory and is none.
 const BESIDE: [&str; 5] = ["key", "issuer", "ocsp", "sctl", "dh"];
+/// How to come by a certificate of version 3: OpenSSL makes one of version 1 where it is given no extension.
+pub(super) const VERSION_HELP: &str = "have it made anew with an extension, as in `openssl x509 -req -extfile <(echo subjectAltName=DNS:example.org) …`";
 /// The most of a file that is read: a bundle of every public authority takes a quarter of a megabyte.
 const MAX_BYTES: u64 = 16 << 20;
 
@@ -109,6 +108,12 @@ pub(super) fn read(path: &Path, key: Option<&Path>) -> Result<Certificate, Unusa
     let unreadable = || Unusable::new(format!("the certificate in `{shown}` cannot be understood"), "");
     let leaf = key.cert.first().ok_or_else(unreadable)?;
     let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| unreadable())?;
+    if leaf.version() != X509Version::V3 {
+        let version = leaf.version().0 + 1;
+        let message =
+            format!("the certificate in `{shown}` is of X.509 version {version}; version 3 alone is taken");
+        return Err(Unusable::new(message, VERSION_HELP));
+    }
     let (names, not_after) = (names(&leaf), leaf.validity().not_after.timestamp());
     match key.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
@@ -137,6 +142,11 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Unusable> {
     read().map_err(|error: std::io::Error| {
         Unusable::new(format!("cannot read `{}`: {error}", path.display()), "")
     })
+}
+
+/// The certificates of a file.
+pub(super) fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    certificates(path, &bytes(path)?)
 }
 
 fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Unusable> {
@@ -203,15 +213,25 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     names.into_iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect()
 }
 
-/// Reads authorities.
-pub(super) fn authorities(path: &Path) -> Result<RootCertStore, Unusable> {
-    let text = bytes(path)?;
-    let mut store = RootCertStore::empty();
-    // One that is odd must not keep the others from being known, as it is in every system's bundle.
-    let (known, _) = store.add_parsable_certificates(certificates(path, &text)?);
-    if known == 0 {
-        let message = format!("there is no authority's certificate in `{}`", path.display());
-        return Err(Unusable::new(message, "it must be PEM, and have the certificates of authorities"));
-    }
-    Ok(store)
+/// A certificate, and the hosts that it is for, for people.
+pub(super) struct Named {
+    pub(super) certificate: CertificateDer<'static>,
+    pub(super) names: String,
+    /// Whether it has a list of alternative names.
+    pub(super) has_list: bool,
+}
+
+/// The certificates of a file; none where it cannot be read.
+pub(super) fn named(path: &Path) -> Vec<Named> {
+    let named = |certificate: CertificateDer<'static>| {
+        let (names, has_list) = match X509Certificate::from_der(&certificate) {
+            Ok((_, certificate)) => {
+                let has_list = matches!(certificate.subject_alternative_name(), Ok(Some(_)));
+                (names(&certificate).join(", ").escape_debug().to_string(), has_list)
+            }
+            Err(_) => (String::new(), false),
+        };
+        Named { certificate, names, has_list }
+    };
+    certificates_of(path).unwrap_or_default().into_iter().map(named).collect()
 }

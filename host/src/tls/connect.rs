@@ -2,28 +2,12 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
 
-use rustls::crypto::ring;
-use rustls::{ClientConfig, ClientConnection, Connection};
+use rustls::{ClientConnection, Connection};
 
 use super::carrier::{Broken, State};
-use super::certificate;
 use super::connector::Connector;
 use crate::stream::Stream;
-
-/// What a client of a service needs that is no server: it trusts the authorities in this file.
-///
-/// # Errors
-/// What is wrong with the file, for people.
-pub(crate) fn trusting(ca_file: &Path) -> Result<Arc<ClientConfig>, String> {
-    let authorities = certificate::authorities(ca_file).map_err(|unusable| unusable.message)?;
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(Arc::new(builder.with_root_certificates(authorities).with_no_client_auth()))
-}
 
 /// Makes TLS of a connection to a server.
 ///

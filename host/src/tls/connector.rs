@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use rustls::SignatureScheme;
+use rustls::client::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{ClientConfig, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
-use rustls::{RootCertStore, SignatureScheme};
 
 use super::certificate::{Certificate, Unusable};
 use super::expiry::now_s;
-use super::trust::Anybody;
+use super::trust::Trusted;
+use super::verify::{Anybody, ServerVerifier};
 use crate::config::model::tls::ServerTls;
 use crate::config::model::{Server, ServerAddress};
 
@@ -34,21 +35,21 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// For one server; `authorities` where its certificate is verified.
+    /// For one server; `trusted` where its certificate is verified.
     pub(super) fn new(
         server: &Server,
         tls: &ServerTls,
-        authorities: Option<Arc<RootCertStore>>,
+        trusted: Option<Arc<Trusted>>,
         certificate: Option<&Certificate>,
     ) -> Result<Connector, Unusable> {
         let failed = |error: &dyn std::fmt::Display| {
             Unusable::new(format!("TLS to this server cannot be set up: {error}"), "")
         };
         let provider = Arc::new(ring::default_provider());
-        let verifier: Arc<dyn ServerCertVerifier> = match authorities {
-            Some(store) => WebPkiServerVerifier::builder_with_provider(store, provider.clone())
-                .build()
-                .map_err(|error| failed(&error))?,
+        let verifier: Arc<dyn ServerCertVerifier> = match trusted {
+            Some(trusted) => {
+                Arc::new(ServerVerifier::new(&trusted, provider.clone()).map_err(|error| failed(&error))?)
+            }
             None => Arc::new(Anybody::new(provider.clone())),
         };
         let builder = ClientConfig::builder_with_provider(provider)

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use rustls::RootCertStore;
 use rustls::crypto::ring;
-use rustls::server::{ServerConfig, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, ServerConfig, ServerSessionMemoryCache};
 use rustls::version::{TLS12, TLS13};
 
 use super::certificate::{Certificate, Unusable};
 use super::resolver::Resolver;
+use super::trust::Trusted;
+use super::verify::ClientVerifier;
 use crate::config::model::BindAddress;
 use crate::config::model::tls::{BindTls, ClientVerify, TlsVersion};
 
@@ -31,6 +33,8 @@ struct Trust {
     verify: ClientVerify,
     /// The subjects and keys of the authorities.
     authorities: Vec<rustls::pki_types::TrustAnchor<'static>>,
+    /// The certificates that are trusted for themselves.
+    pinned: Vec<rustls::pki_types::CertificateDer<'static>>,
 }
 
 impl Listener {
@@ -39,7 +43,7 @@ impl Listener {
         address: BindAddress,
         bind: &BindTls,
         certificates: &[Certificate],
-        authorities: Option<Arc<RootCertStore>>,
+        trusted: Option<Arc<Trusted>>,
     ) -> Result<Listener, Unusable> {
         let failed = |error: &dyn std::fmt::Display| {
             Unusable::new(format!("this listener's TLS cannot be set up: {error}"), "")
@@ -51,14 +55,14 @@ impl Listener {
             .filter(|(version, _)| (bind.min_version..=bind.max_version).contains(version))
             .map(|(_, version)| version)
             .collect();
-        let anchors = authorities.as_ref().map(|store| store.roots.clone()).unwrap_or_default();
-        let verifier = match (bind.verify, authorities) {
-            (ClientVerify::None, _) | (_, None) => WebPkiClientVerifier::no_client_auth(),
-            (verify, Some(store)) => {
-                let builder = WebPkiClientVerifier::builder_with_provider(store, provider.clone());
-                let optional = verify == ClientVerify::Optional;
-                let builder = if optional { builder.allow_unauthenticated() } else { builder };
-                builder.build().map_err(|error| failed(&error))?
+        let authorities = trusted.as_ref().map(|trusted| trusted.authorities.roots.clone());
+        let pinned = trusted.as_ref().map(|trusted| trusted.pinned.to_vec());
+        let verifier: Arc<dyn ClientCertVerifier> = match (bind.verify, &trusted) {
+            (ClientVerify::None, _) | (_, None) => Arc::new(NoClientAuth),
+            (verify, Some(trusted)) => {
+                let is_optional = verify == ClientVerify::Optional;
+                let verifier = ClientVerifier::new(trusted, is_optional, provider.clone());
+                Arc::new(verifier.map_err(|error| failed(&error))?)
             }
         };
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -71,7 +75,12 @@ impl Listener {
         if bind.tickets {
             config.ticketer = ring::Ticketer::new().map_err(|error| failed(&error))?;
         }
-        let trust = Trust { tickets: bind.tickets, verify: bind.verify, authorities: anchors };
+        let trust = Trust {
+            tickets: bind.tickets,
+            verify: bind.verify,
+            authorities: authorities.unwrap_or_default(),
+            pinned: pinned.unwrap_or_default(),
+        };
         Ok(Listener { address, config: Arc::new(config), trust })
     }
 

@@ -12,10 +12,10 @@ mod prepared;
 mod resolver;
 mod session;
 pub(crate) mod trust;
+mod verify;
 
 pub(crate) use accept::accept;
-pub(crate) use certificate::SYSTEM_AUTHORITIES;
-pub(crate) use connect::{connect, trusting};
+pub(crate) use connect::connect;
 pub(crate) use connector::Connector;
 pub(crate) use listener::Listener;
 pub(crate) use prepared::{Preparation, Prepared, files};

@@ -2,19 +2,21 @@
 //! the old certificates stay.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::RootCertStore;
-
-use super::certificate::{self, Certificate, SYSTEM_AUTHORITIES, Unusable};
+use super::certificate::{self, Certificate, Named, Unusable};
 use super::connector::Connector;
 use super::expiry::{CertificateFacts, Standing, now_s};
 use super::listener::Listener;
+use super::trust::{Standing as Trust, Trusted, standing};
+use super::verify;
 use crate::config::diagnostics::Problem;
 use crate::config::model::discovery::{Consul, Source};
 use crate::config::model::tls::{CertificateFile, PemFile, ServerTls};
-use crate::config::model::{Backend, BindAddress, Config, Frontend, Server, Span};
+use crate::config::model::{
+    Backend, BindAddress, Config, Frontend, LogDestination, LogPeer, LogTarget, Server, Span,
+};
 
 /// TLS of a configuration, ready to serve.
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ pub(crate) struct Prepared {
     /// By backend and server.
     connectors: Vec<Vec<Option<Arc<Connector>>>>,
     facts: Vec<CertificateFacts>,
+    /// Certificates that are trusted for themselves, for people.
+    pinned: Vec<String>,
 }
 
 /// What came of it: errors keep it from running, warnings do not.
@@ -41,6 +45,8 @@ impl Prepared {
         for backend in &config.backends {
             desk.backend(backend);
         }
+        let targets = config.frontends.iter().flat_map(|frontend| &frontend.log);
+        config.global.log.iter().chain(targets).for_each(|target| desk.log_target(target));
         Preparation { prepared: desk.prepared, problems: desk.problems }
     }
 
@@ -59,6 +65,11 @@ impl Prepared {
     /// TLS to a server; `None` where it is spoken to in clear.
     pub(crate) fn connector(&self, backend: usize, server: usize) -> Option<Arc<Connector>> {
         self.connectors.get(backend)?.get(server)?.clone()
+    }
+
+    /// The certificates that are trusted for themselves, one a line.
+    pub(crate) fn pinned(&self) -> &[String] {
+        &self.pinned
     }
 
     /// The certificates that it shows.
@@ -103,8 +114,8 @@ pub(crate) fn files(config: &Config) -> Vec<PathBuf> {
 struct Desk {
     prepared: Prepared,
     problems: Vec<Problem>,
-    /// Authorities that have been read: many servers share a file.
-    authorities: HashMap<PathBuf, Option<Arc<RootCertStore>>>,
+    /// Files that have been read, and the system's authorities: many servers share them.
+    trusted: HashMap<Option<PathBuf>, Option<Arc<Trusted>>>,
 }
 
 impl Desk {
@@ -134,17 +145,15 @@ impl Desk {
         for file in &tls.crt {
             certificates.extend(self.certificates(file, &frontend.name));
         }
-        let authorities = tls.ca_file.as_ref().map(|file| self.authorities(file));
-        let authorities = match authorities {
-            Some(None) => return None,
-            Some(known) => known,
+        let trusted = match &tls.ca_file {
+            Some(file) => Some(self.trusted(Some(file), &file.spot.0)?),
             None => None,
         };
         let span = &tls.crt.first()?.spot.0;
         if certificates.is_empty() {
             return None;
         }
-        let listener = Listener::new(address.clone(), tls, &certificates, authorities);
+        let listener = Listener::new(address.clone(), tls, &certificates, trusted);
         self.accept(listener, span)
     }
 
@@ -156,25 +165,28 @@ impl Desk {
         }
         self.prepared.connectors.push(connectors);
         // It is read again for each question; here only so that a wrong one is known at once.
-        if let Some(Source::Consul(Consul { tls: Some(file), .. })) =
+        if let Some(Source::Consul(Consul { tls: Some(tls), .. })) =
             backend.template.as_ref().map(|template| &template.source)
         {
-            self.authorities(file);
+            self.trusted(tls.ca_file.as_ref(), &tls.spot.0);
         }
     }
 
     fn connector(&mut self, backend: &Backend, server: &Server, tls: &ServerTls) -> Option<Connector> {
-        let authorities = match (tls.verify, &tls.ca_file) {
-            (false, _) => None,
-            (true, Some(file)) => Some(self.authorities(file)?),
-            (true, None) => Some(self.read_authorities(Path::new(SYSTEM_AUTHORITIES), &tls.spot.0)?),
+        let trusted = match tls.verify {
+            true => Some(self.trusted(tls.ca_file.as_ref(), &tls.spot.0)?),
+            false => None,
         };
         let certificate = match &tls.crt {
             Some(file) => Some(self.certificates(file, &backend.name).into_iter().next()?),
             None => None,
         };
-        let connector = Connector::new(server, tls, authorities, certificate.as_ref());
-        self.accept(connector, &tls.spot.0)
+        let connector = Connector::new(server, tls, trusted.clone(), certificate.as_ref());
+        let connector = self.accept(connector, &tls.spot.0)?;
+        if let (Some(trusted), Some(file)) = (trusted, &tls.ca_file) {
+            self.try_pinned(&trusted, file, &connector);
+        }
+        Some(connector)
     }
 
     fn certificates(&mut self, file: &CertificateFile, proxy: &Arc<str>) -> Vec<Certificate> {
@@ -198,17 +210,78 @@ impl Desk {
         certificates
     }
 
-    fn authorities(&mut self, file: &PemFile) -> Option<Arc<RootCertStore>> {
-        self.read_authorities(&file.path, &file.spot.0)
+    /// Opened when the log is; here only so that a wrong one is known before.
+    fn log_target(&mut self, target: &LogTarget) {
+        if let LogDestination::Stream(stream) = &target.destination
+            && let LogPeer::Tls(tls) = &stream.peer
+            && tls.verify
+        {
+            let span = tls.ca_file.as_ref().map_or(&tls.spot.0, |file| &file.spot.0);
+            self.trusted(tls.ca_file.as_ref(), span);
+        }
     }
 
-    fn read_authorities(&mut self, path: &Path, span: &Span) -> Option<Arc<RootCertStore>> {
-        if let Some(known) = self.authorities.get(path) {
+    /// Those of a file, or the system's.
+    fn trusted(&mut self, file: Option<&PemFile>, system: &Span) -> Option<Arc<Trusted>> {
+        let (path, span) = match file {
+            Some(file) => (Some(&file.path), &file.spot.0),
+            None => (None, system),
+        };
+        if let Some(known) = self.trusted.get(&path.cloned()) {
             return known.clone();
         }
-        let store = self.accept(certificate::authorities(path), span).map(Arc::new);
-        self.authorities.insert(path.to_owned(), store.clone());
-        store
+        let read = self.accept(Trusted::read(path.map(PathBuf::as_path)), span).map(Arc::new);
+        if let (Some(path), Some(trusted)) = (path, &read) {
+            self.say_of(path, trusted, span);
+        }
+        self.trusted.insert(path.cloned(), read.clone());
+        read
+    }
+
+    /// What is odd about a file's certificates, or good to know.
+    fn say_of(&mut self, path: &std::path::Path, trusted: &Trusted, span: &Span) {
+        let file = path.display();
+        for Named { certificate, names, has_list } in certificate::named(path) {
+            match standing(&certificate) {
+                Trust::Own => self.prepared.pinned.push(format!(
+                    "{file}: the certificate of {names} is no authority's; it is pinned, and only who shows it is trusted"
+                )),
+                // Authorities have no list of hosts; certificates that people have signed themselves do.
+                Trust::Authority if has_list && trusted.pinned.contains(&certificate) => {
+                    self.prepared.pinned.push(format!(
+                        "{file}: the certificate of {names} is an authority's, and is trusted where it is shown itself"
+                    ));
+                }
+                Trust::Authority => {}
+                Trust::Version1 => {
+                    let message = format!(
+                        "`{file}` has a certificate of X.509 version 1: what it has signed is trusted, but whoever \
+                         shows it is refused; version 3 alone is taken"
+                    );
+                    self.problems.push(Problem::warning(span.clone(), message).help(certificate::VERSION_HELP));
+                }
+                Trust::Unreadable => {
+                    let message = format!("`{file}` has a certificate that cannot be understood: it is left out");
+                    self.problems.push(Problem::warning(span.clone(), message));
+                }
+            }
+        }
+    }
+
+    /// Where a file has only certificates that vouch for nobody, a server must show one of them: whether it would be let
+    /// in by the name that it is asked for is known now.
+    fn try_pinned(&mut self, trusted: &Trusted, file: &PemFile, connector: &Connector) {
+        if !trusted.authorities.is_empty() {
+            return;
+        }
+        let tried = trusted.pinned.iter().map(|pinned| verify::try_pinned(pinned, &connector.name));
+        let tried: Result<Vec<_>, ()> = tried.map(|tried| tried.err().ok_or(())).collect();
+        if let Ok([error, ..]) = tried.as_deref() {
+            let message =
+                format!("`{}` trusts nobody who could be this server: {error}", file.path.display());
+            let help = "name the certificate that the server shows, and its name by `sni`";
+            self.problems.push(Problem::warning(file.spot.0.clone(), message).help(help));
+        }
     }
 
     fn accept<T>(&mut self, made: Result<T, Unusable>, span: &Span) -> Option<T> {

@@ -1,6 +1,6 @@
 //! Servers that a file or Consul names.
 
-use super::kit::{Authority, Consul, Directory, Load, Origin, Setup, get, origin, proxy, until};
+use super::kit::{Authority, Consul, Directory, Load, Origin, Setup, Signed, get, origin, proxy, until};
 
 fn setup(from: &str, keys: &str) -> Setup {
     proxy().backend(&format!("servers = {{ from = \"{from}\", name = \"app\", max = 4{keys} }}"))
@@ -114,6 +114,19 @@ fn consul_may_be_asked_by_tls_and_only_who_can_be_trusted_is_heard() {
     assert!(consul.asked().iter().all(|(_, token)| token == "secret-token"));
     proxy.directory.write("ca.pem", "no certificate");
     proxy.hang_up(&setup, "there is no authority's certificate in");
+    assert_eq!(get(proxy.address(), "/").text(), "a");
+}
+
+#[test]
+fn consul_may_show_a_certificate_that_has_signed_itself() {
+    let a = origin("a").start();
+    let signed = Signed::by_itself(&["127.0.0.1"], |_| {});
+    let consul = Consul::start_tls(&signed);
+    consul.instances(&[(&a.address(), 1)]);
+    let directory = Directory::new();
+    directory.write("ca.pem", &signed.chain);
+    let from = format!("consul:https://{}/v1/health/service/web?passing", consul.address());
+    let proxy = setup(&from, ", source_ca_file = \"ca.pem\"").start_in(directory);
     assert_eq!(get(proxy.address(), "/").text(), "a");
 }
 

@@ -1,7 +1,9 @@
 //! TLS with servers: whom lb trusts, what it asks for and shows, and what comes of a handshake that fails. The servers
 //! are lb's own listeners in front of plain origins.
 
-use super::kit::{Authority, Directory, Origin, Proxy, get, origin, proxy, until};
+use rcgen::{CertificateParams, IsCa};
+
+use super::kit::{Authority, Directory, Origin, Proxy, Signed, get, origin, proxy, run, until};
 
 /// A server that speaks TLS, by the certificate of this authority, in front of an origin.
 fn server(origin: &Origin, authority: &Authority, keys: &str) -> Proxy {
@@ -116,4 +118,68 @@ fn health_checks_speak_tls_too() {
     bad.log.wait("Layer6 invalid response");
     let clear = setup("ssl = true\nca_file = \"ca.pem\"\nsni = \"app.internal\"\ncheck_ssl = false\n");
     clear.log.wait("is DOWN");
+}
+
+/// A server that shows this, in front of an origin.
+fn showing(origin: &Origin, signed: &Signed) -> Proxy {
+    let directory = Directory::new();
+    directory.write("site.pem", signed.pem());
+    let tls = "{ address = \"127.0.0.1:0\", tls = { crt = \"site.pem\" } }";
+    proxy().only_bind(tls).server(origin).start_in(directory)
+}
+
+/// What `lb check` says of a configuration whose server is trusted by this file: its exit code, its words, its warnings.
+fn checked(ca_file: &str, keys: &str) -> (i32, String, String) {
+    let directory = Directory::new();
+    directory.write("ca.pem", ca_file);
+    let config = directory.write("lb.toml", proxy().server_at("s", "127.0.0.1:1", keys).text());
+    run(&["check", config.to_str().expect("a path that is text")])
+}
+
+#[test]
+fn a_certificate_that_has_signed_itself_is_its_own_authority() {
+    let behind = origin("a").start();
+    let no_authority: fn(&mut CertificateParams) = |params| params.is_ca = IsCa::ExplicitNoCa;
+    for change in [|_: &mut CertificateParams| {}, no_authority] {
+        let signed = Signed::by_itself(&["app.internal"], change);
+        let inner = showing(&behind, &signed);
+        let start = |keys: &str| {
+            let directory = Directory::new();
+            directory.write("ca.pem", &signed.chain);
+            directory.write("other.pem", Signed::by_itself(&["app.internal"], change).chain);
+            let check = "check = true\ninter = \"50ms\"\nfall = 1\nrise = 1\n";
+            let setup = proxy().backend("httpchk = \"GET /status\"").timeout("check", "30s");
+            setup.server_at("s", inner.address(), &format!("{check}{keys}")).start_in(directory)
+        };
+        let outer = start(TRUSTED);
+        assert_eq!(get(outer.address(), "/").text(), "a");
+        let checks = behind.checks();
+        until("checks pass through", || (behind.checks() > checks + 2).then_some(()));
+        let outer = start("ssl = true\nca_file = \"ca.pem\"\nsni = \"other.internal\"\n");
+        outer.log.wait("not valid for name \"other.internal\"");
+        let outer = start("ssl = true\nca_file = \"other.pem\"\nsni = \"app.internal\"\n");
+        outer.log.wait("is DOWN");
+    }
+}
+
+#[test]
+fn check_says_what_a_pinned_certificate_is_good_for() {
+    let pinned = Signed::by_itself(&["app.internal"], |params| params.is_ca = IsCa::ExplicitNoCa).chain;
+    let (code, said, errors) = checked(&pinned, TRUSTED);
+    assert_eq!((code, errors.as_str()), (0, ""), "{errors}");
+    assert!(
+        said.contains("ca.pem: the certificate of app.internal is no authority's; it is pinned"),
+        "{said}"
+    );
+    let (code, _, errors) = checked(&pinned, &TRUSTED.replace("app.internal", "other.internal"));
+    assert_eq!(code, 0);
+    assert!(errors.contains("trusts nobody who could be this server"), "{errors}");
+    let itself = Signed::by_itself(&["app.internal"], |_| {}).chain;
+    let (code, said, errors) = checked(&itself, TRUSTED);
+    assert_eq!((code, errors.as_str()), (0, ""), "{errors}");
+    assert!(
+        said.contains("the certificate of app.internal is an authority's, and is trusted where it is shown")
+    );
+    let (code, said, _) = checked(Authority::new().pem(), TRUSTED);
+    assert!(code == 0 && !said.contains("ca.pem"), "{said}");
 }

@@ -114,7 +114,8 @@ pub(super) const KEYS: &[Key] = &[
         kind: "a path",
         default: "none",
         haproxy: "bind … ca-file",
-        doc: "A PEM file of the authorities that clients' certificates must come from.",
+        doc: "A PEM file of the authorities that clients' certificates must come from, or of clients' certificates \
+              themselves.",
         example: "bind = { address = \"*:443\", tls = { crt = \"site.pem\", verify = \"optional\", ca_file = \"clients.pem\" } }",
     },
     Key {
@@ -205,9 +206,10 @@ pub(super) const KEYS: &[Key] = &[
         name: "ca_file",
         scopes: SERVERS,
         kind: "a path",
-        default: "`/etc/ssl/certs/ca-certificates.crt`",
+        default: "the system's authorities",
         haproxy: "server … ca-file",
-        doc: "A PEM file of the authorities that the server's certificate must come from.",
+        doc: "A PEM file of the authorities that the server's certificate must come from, or of that certificate itself: \
+              then exactly it is accepted.",
         example: "ssl = true\nca_file = \"internal-ca.pem\"",
     },
     Key {

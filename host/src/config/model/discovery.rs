@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tls::PemFile;
+use super::tls::{PemFile, Spot};
 
 /// `servers = { from = … }`: the source that fills a backend's slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +47,23 @@ pub enum FileFormat {
 pub struct Consul {
     /// `host:port`.
     pub authority: String,
-    /// The authorities that its certificate must come from; `None`: it is asked in clear text.
-    pub tls: Option<PemFile>,
+    /// Whom to trust; `None`: it is asked in clear text.
+    pub tls: Option<ConsulTls>,
     /// The path, and the query where there is one.
     pub target: String,
     /// How long an answer may be held back while nothing changes.
     pub wait: Duration,
     /// Where the token is.
     pub token: Option<Token>,
+}
+
+/// TLS to Consul.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsulTls {
+    /// The authorities that its certificate must come from; `None`: those of the system.
+    pub ca_file: Option<PemFile>,
+    /// Where it is asked for.
+    pub spot: Spot,
 }
 
 /// Where Consul's token is, which is read anew for each question.

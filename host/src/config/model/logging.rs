@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::tls::{PemFile, Spot};
+
 /// How a frontend logs its exchanges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logging {
@@ -70,11 +72,13 @@ pub struct LogTls {
     /// `host:port`.
     pub address: String,
     /// The authorities that its certificate may come from; `None`: the system's.
-    pub ca_file: Option<PathBuf>,
+    pub ca_file: Option<PemFile>,
     /// Whether its certificate is verified.
     pub verify: bool,
     /// The name in its certificate, where it is not the host's.
     pub sni: Option<String>,
+    /// Where it is named.
+    pub spot: Spot,
 }
 
 /// How lines are told apart on a connection.

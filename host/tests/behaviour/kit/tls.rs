@@ -34,6 +34,19 @@ impl Signed {
     }
 }
 
+impl Signed {
+    /// One for these hosts that has signed itself, as everybody makes them.
+    pub(crate) fn by_itself(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Signed {
+        let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+        let mut params = CertificateParams::new(names).expect("names of hosts");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
+        let key = KeyPair::generate().expect("a key");
+        let made = params.self_signed(&key).expect("a certificate");
+        Signed { chain: made.pem(), key: key.serialize_pem() }
+    }
+}
+
 impl Authority {
     pub(crate) fn new() -> Authority {
         let key = KeyPair::generate().expect("a key");
