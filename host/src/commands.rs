@@ -124,5 +124,11 @@ pub fn demo(tls: bool, signals: Held) -> Result<(), Error> {
 
 /// The runtime of policies, with its cache where the system wants caches to be.
 fn policies() -> Result<Runtime, Error> {
-    Ok(Runtime::new(crate::policy::default_cache_dir().as_deref()).map_err(anyhow::Error::from)?)
+    let directory = crate::policy::default_cache_dir();
+    let runtime = Runtime::new(directory.as_deref()).map_err(anyhow::Error::from)?;
+    if let Some(why) = runtime.uncached() {
+        // The log is not there yet.
+        say(&format!("warning: cannot keep compiled policies; they are compiled at each start: {why}\n"));
+    }
+    Ok(runtime)
 }

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod rules;
 mod upstream;
 
+mod accounts;
 mod admin;
 mod buffer;
 mod capacity;
@@ -27,6 +28,8 @@ mod splice;
 mod stream;
 mod timer;
 mod tls;
+mod umask;
+mod unix_socket;
 
 pub mod commands;
 mod control;

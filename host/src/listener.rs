@@ -5,16 +5,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
-use crate::config::model::BindAddress;
+use crate::config::model::{Bind, BindAddress};
 use crate::inherited;
 use crate::stream::Stream;
+use crate::unix_socket::{self, SocketFile};
 
 /// A listening socket that no worker has taken up yet.
 #[derive(Debug)]
@@ -35,56 +35,25 @@ pub(crate) struct Bound {
     pub(crate) sockets: Vec<ListenSocket>,
     /// The address as it is, the port chosen by the kernel filled in.
     pub(crate) name: String,
-    /// Of a Unix socket, what stands in the file system.
-    pub(crate) file: Option<SocketFile>,
-}
-
-/// The file of a Unix socket that was bound: it goes again where that comes to nothing.
-#[derive(Debug)]
-pub(crate) struct SocketFile {
-    path: PathBuf,
-    /// Its device and inode; `None`: it stays.
-    identity: Option<(u64, u64)>,
-}
-
-impl SocketFile {
-    fn new(path: &Path) -> SocketFile {
-        SocketFile { path: path.to_owned(), identity: identity(path) }
-    }
-
-    /// The socket is in use: from now on the file stays, as others do that a program leaves behind.
-    pub(crate) fn keep(mut self) {
-        self.identity = None;
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Another program may have put its own in this one's place.
-        if self.identity.is_some() && identity(&self.path) == self.identity {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+    /// The file of a Unix socket, which is there for as long as this is held.
+    pub(crate) file: Option<Arc<SocketFile>>,
 }
 
 /// Binds an address for so many workers.
 ///
 /// # Errors
 /// Those of the system, with the address named.
-pub(crate) fn bind(address: &BindAddress, backlog: u32, workers: usize) -> anyhow::Result<Bound> {
-    match address {
+pub(crate) fn bind(bind: &Bind, backlog: u32, workers: usize) -> anyhow::Result<Bound> {
+    match &bind.address {
         BindAddress::Tcp(address) => {
             bind_tcp(*address, backlog, workers).with_context(|| format!("cannot listen on {address}"))
         }
         BindAddress::Unix(path) => {
-            let bound = bind_unix(path, backlog).and_then(|socket| share(socket, workers, Kind::Unix));
-            let sockets = bound.with_context(|| format!("cannot listen on unix@{}", path.display()))?;
-            let file = Some(SocketFile::new(path));
-            Ok(Bound { sockets, name: format!("unix@{}", path.display()), file })
+            let name = format!("unix@{}", path.display());
+            let bound = unix_socket::bind(path, &bind.access, backlog)
+                .and_then(|(socket, file)| Ok((share(socket, workers, Kind::Unix)?, file)));
+            let (sockets, file) = bound.with_context(|| format!("cannot listen on {name}"))?;
+            Ok(Bound { sockets, name, file: Some(Arc::new(file)) })
         }
         BindAddress::Fd(number) => {
             adopt(*number, workers).with_context(|| format!("cannot take over fd@{number}"))
@@ -117,22 +86,6 @@ fn bind_tcp(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<Bou
         sockets.push(ListenSocket { socket: socket.into(), kind: Kind::Tcp });
     }
     Ok(Bound { sockets, name: actual.to_string(), file: None })
-}
-
-fn bind_unix(path: &Path, backlog: u32) -> io::Result<OwnedFd> {
-    // A socket left behind by a program that ended is in the way; one that answers is in use.
-    if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
-        let is_socket = std::os::unix::fs::FileTypeExt::is_socket(&std::fs::metadata(path)?.file_type());
-        if !is_socket {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file is there and is no socket"));
-        }
-        std::fs::remove_file(path)?;
-    }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok(socket.into())
 }
 
 /// Takes over a listening socket from the parent process: a duplicate of it, for what was handed over stays, and can be

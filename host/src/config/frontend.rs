@@ -1,15 +1,16 @@
 //! `[frontends.NAME]`.
 
 use toml::Spanned;
+use toml::de::DeValue;
 
 use super::diagnostics::Problem;
 use super::layer::Layers;
 use super::log_target::LogChoice;
 use super::logging;
 use super::model::tls::{ClientVerify, Spot};
-use super::model::{Bind, Frontend, Global, Http2, LogTarget, Span};
-use super::read::{Switch, limit};
-use super::section::{Section, Value};
+use super::model::{Account, Bind, BindAddress, Frontend, Global, Http2, LogTarget, SocketAccess, Span};
+use super::read::{Switch, is_visible, limit};
+use super::section::{Complaint, Section, Value};
 use super::{address, tls};
 
 /// What the kernel's own limit is on most systems, and enough for a burst while all workers are busy.
@@ -104,23 +105,74 @@ fn binds(value: Value<'_>) -> Option<Vec<(Bind, Span)>> {
 
 /// One entry of `bind`: an address, or a table with one.
 fn bind(value: Value<'_>) -> Option<Vec<(Bind, Span)>> {
-    let (addresses, span, maxconn, tls) = if value.toml().is_table() {
+    let (addresses, span, maxconn, tls, access) = if value.toml().is_table() {
         let table = value.section()?;
         let address = table.require("address", |value| Some((addresses(value)?, value.span())));
         let maxconn = table.read("maxconn", limit).filter(|limit| *limit > 0);
         let tls = table.read("tls", tls::bind);
+        let access = SocketAccess {
+            mode: table.read("mode", mode),
+            user: table.read("user", account),
+            group: table.read("group", account),
+        };
         let (addresses, span) = address?;
-        (addresses, span, maxconn, tls)
+        if !matches!(addresses[..], [BindAddress::Unix(_)]) {
+            for key in ["mode", "user", "group"] {
+                if let Some(span) = table.span_of(key) {
+                    let message = format!("`bind.{key}` has no effect: it is for Unix sockets that lb makes");
+                    table.report(Problem::warning(span, message).help("leave it out"));
+                }
+            }
+        }
+        (addresses, span, maxconn, tls, access)
     } else {
-        (addresses(value)?, value.span(), None, None)
+        (addresses(value)?, value.span(), None, None, SocketAccess::default())
     };
     let spot = Spot(span.clone());
-    let bind = |address| (Bind { address, maxconn, tls: tls.clone(), spot: spot.clone() }, span.clone());
+    let bind = |address| {
+        let (tls, spot, access) = (tls.clone(), spot.clone(), access.clone());
+        (Bind { address, maxconn, tls, spot, access }, span.clone())
+    };
     Some(addresses.into_iter().map(bind).collect())
 }
 
-fn addresses(value: Value<'_>) -> Option<Vec<super::model::BindAddress>> {
+fn addresses(value: Value<'_>) -> Option<Vec<BindAddress>> {
     value.accept(address::bind(value.text()?, |path| value.reading.path(path)))
+}
+
+/// Permissions as `chmod` takes them: octal digits, in quotes or behind `0o`, for others would be read as decimal.
+fn mode(value: Value<'_>) -> Option<u32> {
+    let text = match value.toml() {
+        DeValue::Integer(number) if number.radix() == 8 => number.as_str(),
+        _ => value.text()?,
+    };
+    let is_octal =
+        !text.is_empty() && text.len() <= 4 && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+    if mode.is_none() {
+        let message = format!("`{}` are no permissions of a socket", text.escape_debug());
+        value.refuse(Complaint::new(message, "write three octal digits, as in `\"660\"`"));
+    }
+    mode
+}
+
+/// A user or a group: a name, or a number.
+fn account(value: Value<'_>) -> Option<Account> {
+    if value.toml().is_integer() {
+        // The largest number stands for none (chown(2)).
+        return value.integer(0..=u32::MAX - 1).map(Account::Number);
+    }
+    let text = value.text()?;
+    if let Ok(number) = text.parse::<u32>()
+        && number < u32::MAX
+    {
+        return Some(Account::Number(number));
+    }
+    if !is_visible(text) {
+        value.unfit("no name of a user or a group");
+        return None;
+    }
+    Some(Account::Name(text.to_owned(), Spot(value.span())))
 }
 
 /// HAProxy warns of these too: a peer that goes silent would hold its connection for ever.

@@ -143,6 +143,28 @@ pub struct Bind {
     pub tls: Option<tls::BindTls>,
     /// Where it is named.
     pub spot: tls::Spot,
+    /// Who may connect, where it is a Unix socket.
+    pub access: SocketAccess,
+}
+
+/// Who may connect to a Unix socket: whoever may write to its file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct SocketAccess {
+    /// Its permissions; `None`: all but those that the umask takes away.
+    pub mode: Option<u32>,
+    /// Its owner; `None`: the user that runs the process.
+    pub user: Option<Account>,
+    /// Its group; `None`: that of the process.
+    pub group: Option<Account>,
+}
+
+/// A user or a group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Account {
+    /// By its number.
+    Number(u32),
+    /// By its name, and where that is written.
+    Name(String, tls::Spot),
 }
 
 /// What a listener is bound to.

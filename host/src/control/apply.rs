@@ -65,7 +65,6 @@ struct Sockets {
     doors: HashMap<BindAddress, OpenDoor>,
     /// For each worker, registered with its runtime.
     new: Vec<HashMap<BindAddress, Listener>>,
-    files: Vec<listener::SocketFile>,
 }
 
 /// The servers that the configuration in force has too. Its own health checks and look-ups see to them until it is
@@ -163,6 +162,8 @@ impl Control {
         let Ready { config, tls, limits, frontends, backends, policies, book, logs, .. } = ready;
         let Ready { messages, names, discovery, live, sockets, admin, alive, plans, .. } = ready;
         use_connectors(&backends, &tls);
+        // The file of a Unix socket goes while that still answers: later it might be another program's.
+        self.doors.retain(|address, _| sockets.doors.contains_key(address));
         let mut taken = Vec::new();
         for (worker, plan) in self.workers.iter().zip(plans) {
             let (done, taken_up) = oneshot::channel();
@@ -181,7 +182,6 @@ impl Control {
         self.process_log.to_targets(messages);
         logs.keep();
         self.logs.retain(&config);
-        sockets.files.into_iter().for_each(listener::SocketFile::keep);
         self.doors = sockets.doors;
         // Those of before went on until here, and told their own backends of what they found.
         let rest = Names::start_where(&backends, System, |server| live.has(server));
@@ -278,10 +278,13 @@ impl Control {
         for frontend in &config.frontends {
             for bind in &frontend.bind {
                 let door = match self.doors.get(&bind.address) {
-                    Some(open) => OpenDoor { name: open.name.clone(), connections: open.connections.clone() },
+                    Some(open) => OpenDoor {
+                        name: open.name.clone(),
+                        connections: open.connections.clone(),
+                        file: open.file.clone(),
+                    },
                     None => {
-                        let bound = listener::bind(&bind.address, frontend.backlog, self.workers.len())?;
-                        sockets.files.extend(bound.file);
+                        let bound = listener::bind(bind, frontend.backlog, self.workers.len())?;
                         for ((worker, socket), new) in
                             self.workers.iter().zip(bound.sockets).zip(&mut sockets.new)
                         {
@@ -290,7 +293,8 @@ impl Control {
                                 .with_context(|| format!("a worker cannot listen on {}", bound.name))?;
                             new.insert(bind.address.clone(), listener);
                         }
-                        OpenDoor { name: bound.name, connections: Arc::new(Count::new(bind.maxconn)) }
+                        let connections = Arc::new(Count::new(bind.maxconn));
+                        OpenDoor { name: bound.name, connections, file: bound.file }
                     }
                 };
                 sockets.doors.insert(bind.address.clone(), door);
@@ -345,6 +349,11 @@ impl Control {
             for bind in &frontend.config.bind {
                 if let Some(door) = doors.get(&bind.address) {
                     door.connections.set_limit(bind.maxconn);
+                    let renewed = door.file.as_ref().map_or(Ok(()), |file| file.renew_access(&bind.access));
+                    if let Err(error) = renewed {
+                        let name = &door.name;
+                        tracing::error!(%error, "who may connect to {name} stays as it was: {error}");
+                    }
                 }
             }
         }

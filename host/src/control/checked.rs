@@ -11,6 +11,7 @@ use crate::inherited;
 use crate::pages::Shelf;
 use crate::policy::{self, Proven};
 use crate::tls::{Preparation, Prepared};
+use crate::unix_socket;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -65,6 +66,7 @@ pub(crate) fn check(origin: &Origin, runtime: &policy::Runtime) -> Result<Checke
             }),
         }
     }
+    unix_socket::unknown_accounts(&loaded.config).into_iter().for_each(|problem| diagnostics.push(problem));
     let (pages, wrong_pages) = Shelf::read(&loaded.config);
     let Preparation { prepared: tls, problems } = Prepared::of(&loaded.config);
     for problem in problems.into_iter().chain(wrong_pages) {

@@ -36,6 +36,7 @@ use crate::policy::{self, BackendPolicies};
 use crate::signals::Signals;
 use crate::stats::Source;
 use crate::tls::{Prepared, expiry};
+use crate::unix_socket::SocketFile;
 use crate::worker::{self, Command, Frontend, Process, Tune};
 
 pub(crate) use checked::{Checked, Origin, check, load_lists};
@@ -91,6 +92,8 @@ struct Worker {
 struct OpenDoor {
     name: String,
     connections: Arc<Count>,
+    /// The file of a Unix socket, which goes with the last who has it.
+    file: Option<Arc<SocketFile>>,
 }
 
 impl Control {
@@ -239,6 +242,8 @@ impl Control {
             "draining: no new connections, the present exchanges end; a second signal ends at once"
         );
         self.watchers = None;
+        // Before they close: a socket that still answers is nobody else's to put another in the place of.
+        self.doors.clear();
         self.source.drains();
         self.send_all(|| Command::Drain);
         let (commands, threads): (Vec<_>, Vec<_>) =

@@ -10,6 +10,7 @@ mod captured;
 mod client_tls;
 mod date;
 mod exchange_log;
+mod file;
 mod frame;
 mod httplog;
 mod json;

@@ -1,15 +1,15 @@
 //! Where lines leave the process: file descriptors, files, and sockets of syslog daemons. Everything here
 //! blocks, and is called on a writer's thread alone.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::file;
 use super::queue::{Batch, Queue};
 use super::remote::Remote;
 use crate::config::model::LogDestination;
@@ -39,7 +39,7 @@ impl Sink {
         Ok(match destination {
             LogDestination::Stdout => stream(duplicate(io::stdout().as_fd())?, None),
             LogDestination::Stderr => stream(duplicate(io::stderr().as_fd())?, None),
-            LogDestination::File(path) => stream(open_file(path)?, Some(path.clone())),
+            LogDestination::File(path) => stream(file::open(path)?, Some(path.clone())),
             LogDestination::Udp(address) => Sink::Datagrams(Datagrams::new(Peer::Udp(address.clone()))),
             LogDestination::Unix(path) => Sink::Datagrams(Datagrams::new(Peer::Unix(path.clone()))),
             LogDestination::Stream(stream) => Sink::Remote(Box::new(Remote::new(stream, name.to_owned())?)),
@@ -59,7 +59,7 @@ impl Sink {
     /// Opens a file anew by its path, for a rotation. Where that fails the old one is kept.
     pub(super) fn reopen(&mut self) {
         if let Sink::Stream(Stream { file, path: Some(path), torn }) = self {
-            match open_file(path) {
+            match file::open(path) {
                 Ok(new) => {
                     *file = new;
                     *torn = false;
@@ -72,12 +72,6 @@ impl Sink {
 
 fn duplicate(fd: BorrowedFd<'_>) -> io::Result<File> {
     Ok(File::from(fd.try_clone_to_owned()?))
-}
-
-/// A named pipe that nobody reads is an error rather than a wait without end; for files non-blocking means
-/// nothing.
-fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// A pipe, a terminal, a file.

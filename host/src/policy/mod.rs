@@ -18,6 +18,7 @@ mod answers;
 mod balancer;
 mod bench;
 mod bindings;
+mod cache;
 mod component;
 mod core_module;
 mod description;

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Cache, CacheConfig, Config, Engine};
+use wasmtime::{Config, Engine};
 
 use super::Key;
 use super::balancer::Balancer;
 use super::bindings::Everything;
+use super::cache;
 use super::component::{LoadError, Policy};
 use super::imports::Guest;
 use super::maker::Maker;
@@ -75,11 +76,12 @@ pub struct Runtime {
     /// What has been loaded and is in use, with a hash of its bytes: backends that name the same file share it.
     loaded: Mutex<HashMap<PolicySource, (u64, Weak<Policy>)>>,
     hasher: RandomState,
+    uncached: Option<String>,
 }
 
 impl Runtime {
-    /// Starts the runtime and its two threads. Compiled code is kept in `cache_dir`; where that cannot be used,
-    /// a warning says so, and policies are compiled each time.
+    /// Starts the runtime and its two threads. Compiled code is kept in `cache_dir`; where that cannot be used, or not
+    /// safely, policies are compiled each time, and [`Runtime::uncached`] says why.
     pub fn new(cache_dir: Option<&Path>) -> Result<Runtime, RuntimeError> {
         let mut config = Config::new();
         config.epoch_interruption(true);
@@ -89,8 +91,18 @@ impl Runtime {
         config.relaxed_simd_deterministic(true);
         // Nobody would read it: a trap's message is what is logged.
         config.generate_address_map(false);
+        let mut uncached = None;
         if let Some(directory) = cache_dir {
-            config.cache(cache(directory));
+            match cache::open(directory) {
+                Ok(cache) => drop(config.cache(Some(cache))),
+                Err(why) => {
+                    tracing::warn!(
+                        directory = %directory.display(), why,
+                        "cannot keep compiled policies there; they are compiled at each start"
+                    );
+                    uncached = Some(why);
+                }
+            }
         }
         let cannot = |error: wasmtime::Error| RuntimeError::Engine(format!("{error:#}"));
         let engine = Engine::new(&config).map_err(cannot)?;
@@ -102,7 +114,13 @@ impl Runtime {
             maker: Arc::new(Maker::start()?),
             loaded: Mutex::default(),
             hasher: RandomState::new(),
+            uncached,
         })
+    }
+
+    /// Why compiled code is not kept, where it was to be.
+    pub fn uncached(&self) -> Option<&str> {
+        self.uncached.as_deref()
     }
 
     /// Loads a policy: reads, compiles, links, and asks it to describe itself. A large one that is not in the
@@ -189,22 +207,6 @@ impl Runtime {
             Err(problems)
         }
     }
-}
-
-fn cache(directory: &Path) -> Option<Cache> {
-    let cache = std::path::absolute(directory).map_err(|error| error.to_string()).and_then(|directory| {
-        let mut config = CacheConfig::new();
-        config.with_directory(directory);
-        Cache::new(config).map_err(|error| format!("{error:#}"))
-    });
-    cache
-        .map_err(|why| {
-            tracing::warn!(
-                directory = %directory.display(), why,
-                "cannot keep compiled policies there; they are compiled at each start"
-            );
-        })
-        .ok()
 }
 
 /// The policies of a backend, known to be fit for it.

@@ -129,3 +129,36 @@ fn a_name_that_is_misspelt_is_an_error_that_names_the_right_one() {
     assert_eq!(code, 1);
     assert!(errors.contains("did you mean `app`?"), "{errors}");
 }
+
+#[test]
+fn compiled_policies_are_kept_only_where_nobody_else_can_change_them() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let directory = Directory::new();
+    let config = directory.write("lb.toml", proxy().server_at("a", "127.0.0.1:8001", "").text());
+    let (home, cache) = (directory.path("cache"), directory.path("cache/lb"));
+    let check = || {
+        let mut command = lb(&["check", config.to_str().expect("a path that is text")]);
+        let output = command.env("XDG_CACHE_HOME", &home).output().expect("it runs");
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).expect("text")
+    };
+    assert_eq!(check(), "");
+    assert_eq!(std::fs::metadata(&cache).expect("it is made").mode() & 0o7777, 0o700);
+    assert_eq!(check(), "");
+    let set_mode = |mode: u32| {
+        std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    set_mode(0o777);
+    let said = check();
+    assert!(
+        said.contains("cannot keep compiled policies") && said.contains("written to by others"),
+        "{said}"
+    );
+    set_mode(0o700);
+    assert_eq!(check(), "");
+    let poison = cache.join("poison");
+    std::fs::write(&poison, "code").expect("it is ours");
+    std::fs::set_permissions(&poison, std::fs::Permissions::from_mode(0o666)).expect("it is ours");
+    let said = check();
+    assert!(said.contains("poison can be written to by others"), "{said}");
+}

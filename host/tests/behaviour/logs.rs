@@ -147,3 +147,36 @@ fn a_frontend_logs_where_it_says_and_below_its_level_nowhere() {
         assert_eq!(proxy.exchanges().len(), 0);
     }
 }
+
+#[test]
+fn a_log_file_may_be_a_link_of_ones_own_and_none_of_somebody_elses() {
+    let a = origin("a").start();
+    let directory = Directory::new();
+    let (target, link) = (directory.path("target.log"), directory.path("lb.log"));
+    std::os::unix::fs::symlink(&target, &link).expect("a link");
+    std::os::unix::fs::symlink("/dev/stdout", directory.path("out.log")).expect("a link");
+    let setup = proxy().global("log = [\"file:out.log\", \"file:lb.log\"]").server(&a);
+    let proxy = setup.start_in(directory);
+    get(proxy.address(), "/linked");
+    proxy.exchange("/linked");
+    until("it is where the link leads", || {
+        fs::read_to_string(&target).is_ok_and(|text| text.contains("GET /linked")).then_some(())
+    });
+    drop(proxy);
+    // Only root can make a link somebody else's.
+    let directory = Directory::new();
+    let victim = directory.write("victim", "");
+    let link = directory.path("lb.log");
+    std::os::unix::fs::symlink(&victim, &link).expect("a link");
+    if std::os::unix::fs::lchown(&link, Some(12_345), None).is_ok() {
+        let config =
+            directory.write("lb.toml", super::kit::proxy().global("log = \"file:lb.log\"").server(&a).text());
+        let (code, _, errors) = super::kit::run(&["run", config.to_str().expect("a path that is text")]);
+        assert_eq!(code, 1);
+        assert!(
+            errors.contains("lb.log is a symbolic link of user 12345, which is not followed"),
+            "{errors}"
+        );
+        assert_eq!(fs::read_to_string(&victim).expect("it is there"), "");
+    }
+}

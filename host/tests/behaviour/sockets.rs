@@ -34,6 +34,62 @@ fn a_unix_socket_that_was_left_behind_is_no_hindrance() {
 }
 
 #[test]
+fn a_unix_socket_has_the_mode_that_is_said_and_goes_when_nobody_listens() {
+    use std::os::unix::fs::MetadataExt;
+    let directory = Directory::new();
+    let (path, other) = (directory.path("front.sock"), directory.path("other.sock"));
+    let a = origin("a").start();
+    let bind =
+        |path: &std::path::Path, keys: &str| format!("{{ address = \"unix@{}\"{keys} }}", path.display());
+    let mode = |path: &std::path::Path| std::fs::metadata(path).map(|found| found.mode() & 0o777).ok();
+    let both =
+        proxy().only_bind(&bind(&path, ", mode = \"620\", group = 0")).bind(&bind(&other, "")).server(&a);
+    let mut proxy = both.start_in(directory);
+    assert_eq!(mode(&path), Some(0o620));
+    let front = format!("unix@{}", path.display());
+    assert_eq!(get(&front, "/").text(), "a");
+    // A reload changes who may connect without another socket.
+    let inode = std::fs::metadata(&path).expect("it is there").ino();
+    proxy.reload(&super::kit::proxy().only_bind(&bind(&path, ", mode = \"0666\"")).server(&a));
+    assert_eq!((mode(&path), mode(&other)), (Some(0o666), None));
+    assert_eq!(std::fs::metadata(&path).expect("it is there").ino(), inode);
+    assert_eq!(get(&front, "/").text(), "a");
+    assert!(proxy.terminate().success());
+    assert_eq!(mode(&path), None);
+}
+
+#[test]
+fn what_is_no_socket_of_its_own_stays_as_it_is() {
+    let directory = Directory::new();
+    let a = origin("a").unix(&directory.path("origin.sock")).start();
+    let plain = directory.write("plain", "text");
+    std::os::unix::fs::symlink(&plain, directory.path("link")).expect("a link");
+    std::os::unix::fs::symlink(directory.path("nowhere"), directory.path("dangling")).expect("a link");
+    for (name, why) in [
+        ("plain", "is no socket"),
+        ("link", "a symbolic link"),
+        ("dangling", "a symbolic link"),
+        ("origin.sock", "in use"),
+    ] {
+        let front = format!("unix@{}", directory.path(name).display());
+        let config = directory.write("lb.toml", proxy().only_bind(&front).server(&a).text());
+        let (code, _, errors) = super::kit::run(&["run", config.to_str().expect("a path that is text")]);
+        assert_eq!(code, 1, "{name}");
+        assert!(errors.contains(&format!("cannot listen on {front}")) && errors.contains(why), "{errors}");
+    }
+    assert_eq!(std::fs::read_to_string(&plain).expect("it is there"), "text");
+    assert!(!directory.path("nowhere").exists());
+    let unknown = "{ address = \"unix@new.sock\", user = \"no-such-user\", group = \"no-such-group\" }";
+    let config = directory.write("lb.toml", proxy().only_bind(unknown).server(&a).text());
+    let (code, _, errors) = super::kit::run(&["check", config.to_str().expect("a path that is text")]);
+    assert_eq!(code, 1);
+    assert!(
+        errors.contains("no user `no-such-user`") && errors.contains("no group `no-such-group`"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn a_socket_of_the_parent_process_is_taken_over() {
     let directory = Directory::new();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
