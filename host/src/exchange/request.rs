@@ -251,6 +251,8 @@ fn contains(network: &Network, address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::http::parse;
 
@@ -382,6 +384,30 @@ mod tests {
         assert_eq!(lines(&backend, "10.0.0.1"), "\r\n");
         assert_eq!(lines(&backend, "10.0.0.2"), "\r\n");
         assert_eq!(lines(&ForwardFor { if_none: true, ..backend }, "10.0.0.3"), "\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_let_in_and_written_means_the_same_to_the_next_reader(
+            method in "GET|OPTIONS|CONNECT|POST",
+            target in "((http|HTTPS|a1|1a|a\\?)(://|:/)|)(u@|)([a-b_.]{0,3}|\\[::1\\])(:[0-9]{0,3}|)(/|)[a/.\"<*]{0,3}(\\?[a=?&/]{0,3}|)",
+            host in "|[a-b_.]{0,3}(:|:80|:443|)|a@b|a,b|\\[::1\\]",
+            version in 0..2,
+        ) {
+            let line = if host.is_empty() { String::new() } else { format!("Host: {host}\r\n") };
+            let request = format!("{method} {target} HTTP/1.{version}\r\n{line}X-A: 1\r\n\r\n");
+            let mut head = RequestHead::default();
+            if let Ok(Some(_)) = parse::request(request.as_bytes(), 101, &mut head) {
+                let mut out = Vec::new();
+                write(&head, &PLAIN, &mut out);
+                let mut read = RequestHead::default();
+                prop_assert_eq!(parse::request(&out, 101, &mut read), Ok(Some(out.len())));
+                prop_assert_eq!((head.method(), head.target(), head.form()), (read.method(), read.target(), read.form()));
+                prop_assert_eq!((head.authority(), head.host()), (read.authority(), read.host()));
+                prop_assert_eq!((head.path(), head.query()), (read.path(), read.query()));
+                prop_assert!(head.version == Version::Http10 || !head.host().is_empty());
+            }
+        }
     }
 
     #[test]

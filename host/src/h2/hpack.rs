@@ -511,7 +511,7 @@ mod tests {
                 format!("{:0width$b}", codes[usize::from(*byte)], width = LENGTHS[usize::from(*byte)].into())
             })
             .collect();
-        while bits.len() % 8 != 0 {
+        while !bits.len().is_multiple_of(8) {
             bits.push('1');
         }
         bits.as_bytes()
