@@ -1,6 +1,5 @@
-//! Changes to the heads of a request and its response that rules ask for.
-
-use crate::http::head::write_line;
+//! Changes to the heads of a request and its response that rules and policies ask for. They are made in their order: each
+//! finds what those before it have left.
 
 /// One change to a head's lines. Names are in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +23,41 @@ pub(super) struct Edits {
     pub(super) target: Option<Vec<u8>>,
 }
 
-/// Whether a line of this name, as it came, does not go on.
-pub(super) fn drops(edits: &[LineEdit], name: &[u8]) -> bool {
-    edits.iter().any(|edit| match edit {
-        LineEdit::Set(other, _) | LineEdit::Remove(other) => name.eq_ignore_ascii_case(other.as_bytes()),
-        LineEdit::Add(..) => false,
+/// A change to a head's lines, whoever asks for it. Names are in lower case.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Edit<'a> {
+    /// A line more.
+    Add(Line<'a>),
+    /// This line in place of all of its name.
+    Set(Line<'a>),
+    /// No line of this name.
+    Remove(&'a str),
+}
+
+/// A line to be written: its name, and its value in two parts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: [&'a [u8]; 2],
+}
+
+impl<'a> From<&'a LineEdit> for Edit<'a> {
+    fn from(edit: &'a LineEdit) -> Edit<'a> {
+        match edit {
+            LineEdit::Add(name, value) => Edit::Add(Line { name, value: [value, b""] }),
+            LineEdit::Set(name, value) => Edit::Set(Line { name, value: [value, b""] }),
+            LineEdit::Remove(name) => Edit::Remove(name),
+        }
+    }
+}
+
+/// Whether a line of this name that was there before these edits does not go on.
+pub(super) fn drops<'a, E: Into<Edit<'a>>>(edits: impl IntoIterator<Item = E>, name: &[u8]) -> bool {
+    edits.into_iter().any(|edit| match edit.into() {
+        Edit::Set(Line { name: other, .. }) | Edit::Remove(other) => {
+            name.eq_ignore_ascii_case(other.as_bytes())
+        }
+        Edit::Add(_) => false,
     })
 }
 
@@ -40,12 +69,23 @@ pub(super) fn names(edits: &[LineEdit]) -> impl Iterator<Item = &str> {
 }
 
 /// Writes the lines that are added: each unless a later edit takes its name away.
-pub(super) fn write_added(edits: &[LineEdit], out: &mut Vec<u8>) {
-    for (index, edit) in edits.iter().enumerate() {
-        if let LineEdit::Add(name, value) | LineEdit::Set(name, value) = edit
-            && !drops(&edits[index + 1..], name.as_bytes())
+pub(super) fn write_added<'a, E, I>(edits: I, out: &mut Vec<u8>)
+where
+    E: Into<Edit<'a>>,
+    I: IntoIterator<Item = E>,
+    I::IntoIter: Clone,
+{
+    let mut edits = edits.into_iter();
+    while let Some(edit) = edits.next() {
+        if let Edit::Add(line) | Edit::Set(line) = edit.into()
+            && !drops(edits.clone(), line.name.as_bytes())
         {
-            write_line(name.as_bytes(), value, out);
+            let [value, rest] = line.value;
+            out.extend_from_slice(line.name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(rest);
+            out.extend_from_slice(b"\r\n");
         }
     }
 }
@@ -76,6 +116,6 @@ mod tests {
         let edits = [LineEdit::Add("x-a".into(), Vec::new()), LineEdit::Remove("x-b".into())];
         assert!(!drops(&edits, b"X-A"));
         assert!(drops(&edits, b"X-B"));
-        assert!(!drops(&[], b"x-b"));
+        assert!(!drops(&edits[..0], b"x-b"));
     }
 }

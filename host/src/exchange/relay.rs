@@ -2,19 +2,20 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
 use super::response::{self, Shape};
 use super::transfer::{Halt, Transfer, Waiting};
-use super::{Exchange, Next, edits, encoding};
+use super::{Exchange, Next, edits, encoding, since_1970_ms};
 use crate::connection::Client;
 use crate::failure::Failure;
 use crate::http::body::Encoding;
 use crate::http::head::{Framing, Version};
 use crate::http::trailers::Sender;
-use crate::policy::{Amendment, HeaderEdit, Key, KeyEdit, Reply, Standing};
+use crate::policy::{Amendment, Key, KeyEdit, Reply, Standing};
 use crate::stream::Stream;
 
 impl Exchange<'_> {
@@ -97,7 +98,8 @@ impl Exchange<'_> {
             note: self.affinity.note,
             cacheable: response::is_cacheable(request, response),
             sent,
-            time_ms: self.time_ms,
+            // Long after the request, perhaps: what is dated now must not seem older than it is.
+            time_ms: since_1970_ms(SystemTime::now()),
         };
         let amendment = persistence.respond(request, response, reply);
         self.story.key_fate = key_fate(&amendment, self.affinity.standing, sent.is_some());
@@ -182,11 +184,7 @@ fn download_failure(halt: &Halt) -> Failure {
 
 /// The fourth character of the termination state: what became of the key.
 fn key_fate(amendment: &Amendment, standing: Standing, sent: bool) -> u8 {
-    let inserts = amendment.headers.iter().any(|edit| match edit {
-        HeaderEdit::Append { name, .. } | HeaderEdit::Set { name, .. } => name == "set-cookie",
-        HeaderEdit::Remove(_) => false,
-    });
-    match (&amendment.key, inserts) {
+    match (&amendment.key, response::sets_cookie(amendment)) {
         (_, true) if standing == Standing::Valid => b'U',
         (_, true) => b'I',
         (KeyEdit::Replace(_), false) => b'R',

@@ -1,7 +1,7 @@
 //! The response as the client gets it: the server's head, less what ends at this hop, with the amendment of
 //! persistence.
 
-use super::edits::{self, LineEdit};
+use super::edits::{self, Edit, Line, LineEdit};
 use super::request::write_upgrade;
 use crate::http::head::{Field, Framing, Known, RequestHead, ResponseHead, Version, write_line};
 use crate::http::parse::tokens;
@@ -36,6 +36,12 @@ pub(super) fn write(
     let offers = head.status == 426 && offers_upgrade(head);
     let upgrades = shape.switching || offers;
     let (mut length_written, mut edited, mut named) = (false, false, false);
+    // The policy's, and then those of rules, which find what it has made of the response.
+    let changes = || {
+        let headers = amendment.map_or(&[][..], |(_, amendment)| &amendment.headers);
+        let policy = headers.iter().map(|edit| policy_edit(edit, shape.cookie_attributes));
+        policy.chain(edits.iter().map(Edit::from))
+    };
     for line in head.lines().iter() {
         let Field { name, value, known, .. } = line;
         match known {
@@ -53,24 +59,14 @@ pub(super) fn write(
             }
             Known::TransferEncoding if no_body || shape.dechunk => {}
             _ if head.nominates && head.lines().nominated(name, known) => {}
-            _ if edits::drops(edits, name) => {}
+            _ if edits::drops(changes(), name) => {}
             _ => match amendment {
                 Some((key, amendment)) => edited |= write_amended(&line, edited, key, amendment, out),
                 None => line.write(out),
             },
         }
     }
-    for edit in amendment.iter().flat_map(|(_, amendment)| &amendment.headers) {
-        if let HeaderEdit::Append { name, value } | HeaderEdit::Set { name, value } = edit {
-            write_line(name.as_bytes(), value.as_bytes(), out);
-            if !shape.cookie_attributes.is_empty() && name == "set-cookie" {
-                out.truncate(out.len() - b"\r\n".len());
-                out.extend_from_slice(shape.cookie_attributes);
-                out.extend_from_slice(b"\r\n");
-            }
-        }
-    }
-    edits::write_added(edits, out);
+    edits::write_added(changes(), out);
     if offers && !named {
         out.extend_from_slice(b"connection: upgrade\r\n");
     }
@@ -126,7 +122,7 @@ fn write_status(head: &ResponseHead, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a line as the amendment wants it; answers whether it held the key.
+/// Writes a line with the key in it as the amendment wants that; answers whether it held the key.
 fn write_amended(
     line: &Field<'_>,
     edited: bool,
@@ -154,14 +150,34 @@ fn write_amended(
         }
         return true;
     }
-    let replaced = amendment.headers.iter().any(|edit| match edit {
-        HeaderEdit::Set { name: header, .. } | HeaderEdit::Remove(header) => {
-            name.eq_ignore_ascii_case(header.as_bytes())
+    line.write(out);
+    false
+}
+
+/// A policy's edit. Cookies that it sets get these attributes.
+fn policy_edit<'a>(edit: &'a HeaderEdit, cookie_attributes: &'a [u8]) -> Edit<'a> {
+    let line = |name: &'a str, value: &'a str| {
+        let attributes = if name == "set-cookie" { cookie_attributes } else { b"" };
+        Line { name, value: [value.as_bytes(), attributes] }
+    };
+    match edit {
+        HeaderEdit::Append { name, value } => Edit::Add(line(name, value)),
+        HeaderEdit::Set { name, value } => Edit::Set(line(name, value)),
+        HeaderEdit::Remove(name) => Edit::Remove(name),
+    }
+}
+
+/// Whether the policy's edits leave a cookie that they set.
+pub(super) fn sets_cookie(amendment: &Amendment) -> bool {
+    let mut edits = amendment.headers.iter();
+    while let Some(edit) = edits.next() {
+        let rest = edits.clone().map(|edit| policy_edit(edit, b""));
+        if let HeaderEdit::Append { name, .. } | HeaderEdit::Set { name, .. } = edit
+            && name == "set-cookie"
+            && !edits::drops(rest, name.as_bytes())
+        {
+            return true;
         }
-        HeaderEdit::Append { .. } => false,
-    });
-    if !replaced {
-        line.write(out);
     }
     false
 }
@@ -294,9 +310,58 @@ mod tests {
             "HTTP/1.1 200 OK\r\nset-cookie: S=a~1; path=/x\r\nset-cookie: T=2\r\nset-cookie2: S=1\r\n\
              x-c: 3\r\nx-a: 9\r\n\r\n"
         );
+        let amendment = Amendment { key: KeyEdit::Replace("9".into()), headers: vec![remove("set-cookie")] };
+        assert!(
+            !written(text, &KEPT, Some((&key, &amendment))).contains("set-cookie:"),
+            "edits come after the key"
+        );
         let amendment = Amendment { key: KeyEdit::Remove, headers: vec![] };
         assert!(!written(text, &KEPT, Some((&key, &amendment))).contains("S=1"));
         assert_eq!(sent_key(&head(text), &key), Some(&b"1"[..]));
+    }
+
+    fn set(name: &str, value: &str) -> HeaderEdit {
+        HeaderEdit::Set { name: name.into(), value: value.into() }
+    }
+
+    fn append(name: &str, value: &str) -> HeaderEdit {
+        HeaderEdit::Append { name: name.into(), value: value.into() }
+    }
+
+    fn remove(name: &str) -> HeaderEdit {
+        HeaderEdit::Remove(name.into())
+    }
+
+    #[test]
+    fn a_policys_edits_count_in_their_order_and_those_of_rules_after_them() {
+        let key = Key::Cookie("S".into());
+        let lines = |headers: Vec<HeaderEdit>, rules: &[LineEdit]| {
+            let (mut out, key_edit) = (Vec::new(), KeyEdit::Keep);
+            let amendment = Amendment { key: key_edit, headers };
+            let head = head("HTTP/1.1 204 X\r\nX: 0\r\n\r\n");
+            write(&head, Version::Http11, &KEPT, Some((&key, &amendment)), rules, &mut out);
+            String::from_utf8(out).unwrap().replace("HTTP/1.1 204 X\r\n", "").replace("\r\n", ";")
+        };
+        assert_eq!(lines(vec![set("x", "1"), set("x", "2")], &[]), "x: 2;;");
+        assert_eq!(lines(vec![append("x", "1"), remove("x")], &[]), ";");
+        assert_eq!(lines(vec![remove("x"), append("x", "1")], &[]), "x: 1;;");
+        assert_eq!(lines(vec![append("x", "1"), set("x", "2"), append("x", "3")], &[]), "x: 2;x: 3;;");
+        assert_eq!(lines(vec![append("x", "1"), append("y", "2"), remove("y")], &[]), "x: 0;x: 1;;");
+        let rule_removes = [LineEdit::Remove("x".into())];
+        assert_eq!(lines(vec![append("x", "1"), set("y", "2")], &rule_removes), "y: 2;;");
+        let rule_sets = [LineEdit::Set("x".into(), b"rule".to_vec())];
+        assert_eq!(lines(vec![set("x", "1")], &rule_sets), "x: rule;;");
+        let rule_adds = [LineEdit::Add("x".into(), b"rule".to_vec())];
+        assert_eq!(lines(vec![set("x", "1")], &rule_adds), "x: 1;x: rule;;");
+    }
+
+    #[test]
+    fn a_cookie_that_is_taken_back_was_not_set() {
+        let sets = |headers| sets_cookie(&Amendment { key: KeyEdit::Keep, headers });
+        assert!(sets(vec![append("set-cookie", "a=1"), remove("x")]));
+        assert!(sets(vec![remove("set-cookie"), set("set-cookie", "a=1")]));
+        assert!(!sets(vec![append("set-cookie", "a=1"), remove("set-cookie")]));
+        assert!(!sets(vec![append("x", "a=1")]));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Clients keep their server by a cookie.
 
-use super::kit::{Answer, Setup, client, get, origin, proxy};
+use std::time::{Duration, Instant};
+
+use super::kit::{Answer, Message, Setup, Wire, client, get, origin, proxy, until};
 
 fn sticky() -> Setup {
     proxy()
@@ -66,4 +68,42 @@ fn clients_of_a_server_that_is_down_move_and_get_a_new_cookie() {
     a.bring_back();
     proxy.log.wait("server app/web-a is UP");
     assert_eq!(client(proxy.address()).get_with("/", &cookie).text(), "web-a");
+}
+
+#[test]
+fn a_rule_has_the_last_word_on_the_cookie_that_persistence_sets() {
+    let a = origin("web-a").start();
+    let rule = |response: &str| {
+        let rule = format!("[[backends.app.rules]]\nresponse = {{ {response} }}\n");
+        sticky().server_with(&a, "cookie = \"web-a\"").more(&rule).start()
+    };
+    let removed = rule("del_header = \"set-cookie\"");
+    assert_eq!(get(removed.address(), "/").all("set-cookie"), Vec::<&str>::new());
+    let set = rule("set_header = { set-cookie = \"x=1\" }");
+    assert_eq!(get(set.address(), "/").all("set-cookie"), ["x=1"]);
+    let added = rule("add_header = { set-cookie = \"x=1\" }");
+    assert_eq!(get(added.address(), "/").all("set-cookie"), ["SERVER=web-a; path=/", "x=1"]);
+}
+
+/// What dates of cookies are counted in.
+const UNIT: Duration = Duration::from_secs(4);
+
+#[test]
+fn a_cookie_is_dated_when_the_response_comes_and_not_when_the_request_came() {
+    let late = |request: &mut Message, wire: &mut Wire| {
+        // Longer than a unit of dates: the request's own could not be as late.
+        let start = Instant::now();
+        until("the server is done", || (start.elapsed() > UNIT).then_some(()));
+        Answer::new(200, "late").send(request, wire)
+    };
+    let a = origin("web-a").script("/late", late).start();
+    let cookie = "cookie = { name = \"S\", insert = true, indirect = true, maxidle = \"1h\" }";
+    let proxy = proxy().backend(cookie).server_with(&a, "cookie = \"web-a\"").start();
+    let dated = |path: &str| {
+        let answer = get(proxy.address(), path);
+        let cookie = answer.header("set-cookie").expect("a cookie").to_owned();
+        cookie.split(['|', ';']).nth(1).expect("a date").to_owned()
+    };
+    let before = dated("/");
+    assert_ne!(dated("/late"), before);
 }
