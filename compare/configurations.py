@@ -249,10 +249,26 @@ SOURCE_CHECKED = checked(
     align=False,
     extra={"web-a": NOTHING, "web-b": NOTHING, "web-c": NOTHING},
 )
+ONE_EACH = {name: (f"cookie {name} maxconn 1", f'cookie = "{name}"\nmaxconn = 1') for name in ("web-a", "web-b")}
+# HAProxy 2.6 serves clients that have left unless it is told not to; lb does not, as HAProxy from 3.3 on.
 MAXCONN_1 = Configuration(
     "maxconn-1",
     "connect 200ms client 2s server 2s queue 300ms",
-    servers={name: (f"cookie {name} maxconn 1", f'cookie = "{name}"\nmaxconn = 1') for name in ("web-a", "web-b")},
+    servers=ONE_EACH,
+    defaults=("", "abortonclose = false"),
+)
+MAXCONN_1_ABORT = Configuration(
+    "maxconn-1-abort",
+    "connect 200ms client 2s server 2s queue 300ms",
+    servers=ONE_EACH,
+    defaults=("option abortonclose", "abortonclose = true"),
+)
+CONNECT_HANGS_ABORT = Configuration(
+    "connect-hangs-abort",
+    "connect 2s client 2s server 2s",
+    align=False,
+    hanging=("web-a", "web-b"),
+    defaults=("option abortonclose", ""),
 )
 MAXCONN_ONE_SERVER = Configuration(
     "maxconn-one-server",

@@ -2,7 +2,7 @@
 
 import time
 
-from configurations import LOG_NULL, SHORT
+from configurations import CONNECT_HANGS_ABORT, LOG_NULL, SHORT
 from twin.suite import case, get, ok, then_silence
 
 
@@ -115,6 +115,23 @@ def resets_while_server_thinks(world):
     client.send(get())
     world.seen(1)
     time.sleep(0.05)
+    client.reset()
+
+
+@case("half-closes-while-connecting", CONNECT_HANGS_ABORT)
+def half_closes_while_connecting(world):
+    client = world.client()
+    client.send(get())
+    time.sleep(0.3)
+    client.half_close()
+    client.end(1.0)
+
+
+@case("resets-while-connecting", CONNECT_HANGS_ABORT)
+def resets_while_connecting(world):
+    client = world.client()
+    client.send(get())
+    time.sleep(0.3)
     client.reset()
 
 

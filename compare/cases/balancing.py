@@ -7,6 +7,7 @@ from configurations import (
     LEASTCONN,
     LEASTCONN_WEIGHTED,
     MAXCONN_1,
+    MAXCONN_1_ABORT,
     MAXCONN_ONE_SERVER,
     ROUND_ROBIN_CHECKED,
     ROUND_ROBINS,
@@ -223,6 +224,27 @@ def queue_client_half_closes(world):
     client.response()
     client.end(1.0)
     world.settle(client)
+    held.let_go()
+
+
+@case("queue-abort-client-half-closes", MAXCONN_1_ABORT, logs=3, unordered=True, uncompared=COUNTS)
+def queue_abort_client_half_closes(world):
+    leave_the_queue(world, lambda client: client.half_close())
+
+
+@case("queue-abort-client-resets", MAXCONN_1_ABORT, logs=3, unordered=True, uncompared=COUNTS)
+def queue_abort_client_resets(world):
+    leave_the_queue(world, lambda client: client.reset())
+
+
+def leave_the_queue(world, leave):
+    held = Held(world)
+    held.ask(2)
+    client = world.client("client 2")
+    client.send(get("/2"))
+    time.sleep(0.05)
+    leave(client)
+    world.proxy.wait_lines(world.lines_before + 1, 1.0)
     held.let_go()
 
 

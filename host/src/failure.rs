@@ -1,6 +1,6 @@
 //! What goes wrong, and what comes of it: the one table from a failure's source and phase to the status, to
-//! whether another try may follow, and to the first two characters of the log's termination state; and the
-//! pages that are sent. HAProxy's, as its manual (section 8.5) and its behaviour have it.
+//! whether another try may follow, to whose doing it was, and to the first two characters of the log's termination
+//! state; and the pages that are sent. HAProxy's, as its manual (section 8.5) and its behaviour have it.
 //!
 //! Pure data: nothing here does I/O or knows of an exchange.
 
@@ -33,8 +33,12 @@ pub enum Failure {
     ClientAbortsUpload,
     /// The client went away within the response's body.
     ClientAbortsData,
+    /// The client was silent for too long within the request's body, to which there was no response yet.
+    ClientTimeoutUpload,
     /// The client neither sent nor took data for too long.
     ClientTimeoutData,
+    /// Nothing passed through a tunnel for too long, and both sides would have taken it.
+    TunnelIdle,
     /// No server may be chosen.
     NoServer,
     /// The backend's circuit breaker is open, or the backend holds as much as it may.
@@ -54,6 +58,9 @@ pub enum Failure {
     ServerEmpty,
     /// The server closed the connection before its response's head was whole.
     ServerClosed,
+    /// The server closed the connection before its response's head was whole, after the client had kept it waiting for
+    /// the rest of the request.
+    ServerGaveUp,
     /// The server's response cannot be understood.
     ServerInvalid,
     /// The server was too slow with its response's head.
@@ -81,6 +88,26 @@ pub struct Outcome {
     pub phase: u8,
     /// Whether another try may follow.
     pub retry: Retry,
+    /// Whose doing it is.
+    pub fault: Fault,
+}
+
+/// Whose doing a failure is. What counts against a server goes by this and by nothing else: passive checks, circuit
+/// breakers, and what balancers are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The client's: it left, was too slow, or sent what is none.
+    Client,
+    /// Nobody's who could be named, or this process's own: it says nothing of the server.
+    Neither,
+    /// The server's, which could not be reached.
+    Unreachable,
+    /// The server's, which sent what cannot be understood.
+    Invalid,
+    /// The server's, which closed the connection before its response was whole.
+    Closed,
+    /// The server's, which was silent, or took nothing, for too long.
+    Silent,
 }
 
 /// Whether another try at a server may follow.
@@ -105,44 +132,48 @@ impl Failure {
     /// What comes of it. The table.
     pub fn outcome(self) -> Outcome {
         use Failure::*;
+        use Fault::{Client, Closed, Invalid, Neither, Silent, Unreachable};
         use Retry::{Connect, Empty, Junk, Never, Reconnect, Timeout};
         #[rustfmt::skip]
-        let (status, [cause, phase], retry) = match self {
+        let (status, [cause, phase], retry, fault) = match self {
             // The client's side.
-            BadRequest          => (Some(400), b"PR", Never),
-            BadRequestBody      => (Some(400), b"PH", Never),
-            BadRequestData      => (None,      b"PD", Never),
-            Unprocessable       => (Some(422), b"PR", Never),
-            RequestTooLarge     => (Some(413), b"PR", Never),
-            RequestTimeout      => (Some(408), b"cR", Never),
-            ClientAbortsRequest => (Some(400), b"CR", Never),
-            ClientAbortsQueue   => (None,      b"CQ", Never),
-            ClientAbortsConnect => (None,      b"CC", Never),
-            ClientAbortsWait    => (Some(400), b"CH", Never),
-            ClientAbortsUpload  => (None,      b"CD", Never),
-            ClientAbortsData    => (None,      b"CD", Never),
-            ClientTimeoutData   => (None,      b"cD", Never),
+            BadRequest          => (Some(400), b"PR", Never, Client),
+            BadRequestBody      => (Some(400), b"PH", Never, Client),
+            BadRequestData      => (None,      b"PD", Never, Client),
+            Unprocessable       => (Some(422), b"PR", Never, Client),
+            RequestTooLarge     => (Some(413), b"PR", Never, Client),
+            RequestTimeout      => (Some(408), b"cR", Never, Client),
+            ClientAbortsRequest => (Some(400), b"CR", Never, Client),
+            ClientAbortsQueue   => (None,      b"CQ", Never, Client),
+            ClientAbortsConnect => (None,      b"CC", Never, Client),
+            ClientAbortsWait    => (Some(400), b"CH", Never, Client),
+            ClientAbortsUpload  => (None,      b"CD", Never, Client),
+            ClientAbortsData    => (None,      b"CD", Never, Client),
+            ClientTimeoutUpload => (Some(408), b"cD", Never, Client),
+            ClientTimeoutData   => (None,      b"cD", Never, Client),
+            TunnelIdle          => (None,      b"cD", Never, Neither),
             // The way to a server.
-            NoServer            => (Some(503), b"SC", Never),
-            CircuitOpen         => (Some(503), b"PC", Never),
-            QueueTimeout        => (Some(503), b"sQ", Never),
-            ConnectRefused      => (Some(503), b"SC", Connect),
-            ConnectTimeout      => (Some(503), b"sC", Connect),
-            ConnectExhausted    => (Some(503), b"RC", Never),
+            NoServer            => (Some(503), b"SC", Never, Neither),
+            CircuitOpen         => (Some(503), b"PC", Never, Neither),
+            QueueTimeout        => (Some(503), b"sQ", Never, Neither),
+            ConnectRefused      => (Some(503), b"SC", Connect, Unreachable),
+            ConnectTimeout      => (Some(503), b"sC", Connect, Unreachable),
+            ConnectExhausted    => (Some(503), b"RC", Never, Neither),
             // The server's side.
-            ServerStale         => (Some(502), b"SH", Reconnect),
-            ServerEmpty         => (Some(502), b"SH", Empty),
-            ServerClosed        => (Some(502), b"SH", Junk),
-            ServerInvalid       => (Some(502), b"PH", Junk),
-            ServerTimeout       => (Some(504), b"sH", Timeout),
-            ServerAbortsData    => (None,      b"SD", Never),
-            ServerInvalidData   => (None,      b"SD", Never),
-            ServerTimeoutData   => (None,      b"sD", Never),
+            ServerStale         => (Some(502), b"SH", Reconnect, Closed),
+            ServerEmpty         => (Some(502), b"SH", Empty, Closed),
+            ServerClosed        => (Some(502), b"SH", Junk, Closed),
+            ServerGaveUp        => (Some(502), b"SH", Never, Neither),
+            ServerInvalid       => (Some(502), b"PH", Junk, Invalid),
+            ServerTimeout       => (Some(504), b"sH", Timeout, Silent),
+            ServerAbortsData    => (None,      b"SD", Never, Closed),
+            ServerInvalidData   => (None,      b"SD", Never, Invalid),
+            ServerTimeoutData   => (None,      b"sD", Never, Silent),
             // Ours.
-            Internal            => (Some(500), b"IH", Never),
-            Killed              => (None,      b"KD", Never),
+            Internal            => (Some(500), b"IH", Never, Neither),
+            Killed              => (None,      b"KD", Never, Neither),
         };
-        Outcome { status, cause: *cause, phase: *phase, retry }
+        Outcome { status, cause: *cause, phase: *phase, retry, fault }
     }
 }
 
@@ -294,6 +325,7 @@ mod tests {
             (Failure::RequestTimeout, 408, "cR"),
             (Failure::ClientAbortsRequest, 400, "CR"),
             (Failure::ClientAbortsWait, 400, "CH"),
+            (Failure::ClientTimeoutUpload, 408, "cD"),
             (Failure::NoServer, 503, "SC"),
             (Failure::CircuitOpen, 503, "PC"),
             (Failure::QueueTimeout, 503, "sQ"),
@@ -303,6 +335,7 @@ mod tests {
             (Failure::ServerStale, 502, "SH"),
             (Failure::ServerEmpty, 502, "SH"),
             (Failure::ServerClosed, 502, "SH"),
+            (Failure::ServerGaveUp, 502, "SH"),
             (Failure::ServerInvalid, 502, "PH"),
             (Failure::ServerTimeout, 504, "sH"),
             (Failure::Internal, 500, "IH"),
@@ -320,6 +353,7 @@ mod tests {
             (Failure::ClientAbortsUpload, "CD"),
             (Failure::ClientAbortsData, "CD"),
             (Failure::ClientTimeoutData, "cD"),
+            (Failure::TunnelIdle, "cD"),
             (Failure::ServerAbortsData, "SD"),
             (Failure::ServerInvalidData, "SD"),
             (Failure::ServerTimeoutData, "sD"),

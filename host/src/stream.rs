@@ -2,6 +2,7 @@
 //! else.
 
 use std::fmt::Debug;
+use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -179,6 +180,18 @@ impl Reader<'_> {
     /// Whether the system can move bytes out of it by itself.
     pub(crate) fn is_socket(&self) -> bool {
         !matches!(self, Reader::Carried(_))
+    }
+
+    /// Whether the peer is known to send nothing more, behind what may still be to be read. Costs no system call; nobody is
+    /// woken for it.
+    pub(crate) fn is_closed(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        let ready = match self {
+            Reader::Tcp(half) => std::pin::pin!(half.ready(Interest::READABLE)).poll(&mut context),
+            Reader::Unix(half) => std::pin::pin!(half.ready(Interest::READABLE)).poll(&mut context),
+            Reader::Carried(_) => return false,
+        };
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     /// Ready when there is something to read, or the end, as far as the runtime knows; else the task is woken when

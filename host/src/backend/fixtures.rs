@@ -65,6 +65,7 @@ pub(crate) fn config(name: &str) -> model::Backend {
         retry_budget: None,
         circuit_breaker: None,
         redispatch: false,
+        abortonclose: model::AbortOnClose::WhileWaiting,
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),
         limits: Vec::new(),

@@ -118,16 +118,25 @@ impl Backend {
 
     /// Tells the backend that a server's state changed. Where it went DOWN, those who wait for it are sent
     /// on, if the backend says `redispatch`; returns how many. Where it went UP, it serves those who wait.
+    /// Those who wait for any server are served by whoever is a candidate now.
     pub fn server_changed(self: &Arc<Self>, index: usize, up: bool) -> u32 {
         let Some(server) = self.servers.get(index) else { return 0 };
         server.set_up(up);
         self.refresh();
+        let mut evicted = 0;
         if server.is_usable() {
             self.serve_waiting(index);
         } else if self.config.redispatch {
-            return self.evict(index);
+            evicted = self.evict(index);
         }
-        0
+        self.settle_queue();
+        evicted
+    }
+
+    /// Sees anew who may be chosen, as [`Backend::refresh`] does, and has them serve who waits.
+    pub(crate) fn candidates_changed(self: &Arc<Self>) {
+        self.refresh();
+        self.settle_queue();
     }
 
     /// How many of its servers may serve: active ones, and backups.
@@ -191,7 +200,7 @@ impl Backend {
         }
     }
 
-    /// Sees anew who may be chosen; to be called where the servers' state may have changed without
+    /// Sees anew who may be chosen; for those who wait, see [`Backend::candidates_changed`]. To be called where the servers' state may have changed without
     /// [`Backend::server_changed`], as while another configuration's backend had them too.
     pub(crate) fn refresh(&self) {
         let scale = match self.starts_slowly {

@@ -47,8 +47,8 @@ impl Backend {
         self.transition(slot, false, Cause::Gone(address), None);
     }
 
-    /// Gives a slot's server this share of the traffic. Says whether it had another; then [`Backend::refresh`] is
-    /// due.
+    /// Gives a slot's server this share of the traffic. Says whether it had another; then [`Backend::candidates_changed`]
+    /// is due.
     pub(crate) fn share(&self, slot: usize, weight: u32, backup: bool) -> bool {
         self.servers.get(slot).is_some_and(|server| server.set_share(weight, backup))
     }

@@ -13,7 +13,7 @@ use super::layer::{Layers, ServerOptions};
 use super::model::care::RetryOn;
 use super::model::discovery::{Resolution, Template};
 use super::model::tls::ServerTls;
-use super::model::{Backend, Check, CheckKind, Server, ServerAddress, Span};
+use super::model::{AbortOnClose, Backend, Check, CheckKind, Server, ServerAddress, Span};
 use super::read::{Switch, bad_name, is_name, is_visible};
 use super::section::{Complaint, Section, Value};
 use super::{policy, tls};
@@ -50,6 +50,11 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Back
         retry_budget: proxy.retry_budget.and_then(Switch::on),
         circuit_breaker: proxy.circuit_breaker.and_then(Switch::on),
         redispatch: proxy.redispatch.unwrap_or(false),
+        abortonclose: match proxy.abortonclose {
+            None => AbortOnClose::WhileWaiting,
+            Some(true) => AbortOnClose::Always,
+            Some(false) => AbortOnClose::Never,
+        },
         timeout: timeout.of_server(),
         errorfile,
         limits: Vec::new(),

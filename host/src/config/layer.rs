@@ -61,6 +61,7 @@ layer! {
         httpchk: Switch<HttpCheck> = http_check::read,
         retries: u32 = retries,
         redispatch: bool = boolean,
+        abortonclose: bool = boolean,
         retry_on: RetryOn = care::retry_on,
         retry_methods: bool = care::any_method,
         retry_budget: Switch<RetryBudget> = care::retry_budget,

@@ -251,6 +251,8 @@ pub struct Backend {
     pub circuit_breaker: Option<care::Circuit>,
     /// Whether the last retry, and a request bound to a server that is DOWN, may go to another server.
     pub redispatch: bool,
+    /// When a client that says that nothing more comes has its request dropped.
+    pub abortonclose: AbortOnClose,
     /// Its timeouts.
     pub timeout: ServerTimeouts,
     /// Pages of the user's own, over those of the frontend.
@@ -259,6 +261,17 @@ pub struct Backend {
     pub limits: Vec<limits::Limit>,
     /// What is done to which requests, once it has them.
     pub rules: Arc<RuleSet>,
+}
+
+/// When a client that closes its side of a connection of HTTP/1, and may have left, has its request dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AbortOnClose {
+    /// Never: it may be listening still.
+    Never,
+    /// Before a server has the request: in a queue, while a connection is made, between two tries.
+    WhileWaiting,
+    /// Until the response begins.
+    Always,
 }
 
 /// A policy as a backend names it.

@@ -87,6 +87,7 @@ pub fn backend_of(servers: Vec<model::Server>) -> Arc<Backend> {
         forwardfor: None,
         retries: 3,
         redispatch: false,
+        abortonclose: model::AbortOnClose::WhileWaiting,
         retry_on: Default::default(),
         retry_budget: None,
         circuit_breaker: None,

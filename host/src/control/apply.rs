@@ -198,7 +198,7 @@ impl Control {
         expiry::warn();
         self.tls = tls;
         self.frontends = frontends;
-        backends.iter().for_each(|backend| backend.refresh());
+        backends.iter().for_each(|backend| backend.candidates_changed());
         self.backends = backends;
         self.limits = limits;
         self.source.put_into_force(InForce {

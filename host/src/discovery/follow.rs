@@ -185,7 +185,7 @@ impl Follower {
             self.backend.empty(index);
         }
         if refresh {
-            self.backend.refresh();
+            self.backend.candidates_changed();
         }
         self.progress(|progress| progress.succeeded(seating.left_over));
         self.say_crowded(seating.left_over, slots.len());

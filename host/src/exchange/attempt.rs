@@ -10,14 +10,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::patience::{Cut, Pace, has_ended};
 use super::transfer::Halt;
 use super::{Exchange, client_ip, response, since_1970_ms};
 use crate::backend::care::sign::Sign;
-use crate::backend::queue::{Binding, Place, Slot};
+use crate::backend::queue::{Binding, Evicted, Place, Slot};
 use crate::buffer::Buffer;
 use crate::config::model::Protocol;
 use crate::connection::Client;
-use crate::failure::{Failure, Retry};
+use crate::failure::{Failure, Fault, Retry};
 use crate::http::arrival::Arrival;
 use crate::http::parse;
 use crate::policy::{Outcome, Verdict};
@@ -64,13 +65,18 @@ impl Exchange<'_> {
         }
         loop {
             let assigned = self.assign(same, failed).await;
-            let nobody = |_: &_| self.backend.tallies.backend.unserved.connection_errors.add(1);
+            let nobody = |failure: &Failure| {
+                if failure.outcome().fault != Fault::Client {
+                    self.backend.tallies.backend.unserved.connection_errors.add(1);
+                }
+            };
             let (slot, waited) = assigned.inspect_err(nobody)?;
             let server = slot.index() as u32;
             let address_version = slot.server().address_version.load(Relaxed);
             let began = if waited { Instant::now() } else { now };
             self.story.server = Some(server);
             self.story.assigned.get_or_insert(began);
+            self.pace = Pace::begin(self.waits_to_be_asked());
             let tried = self.try_server(server, began).await;
             let failure = tried.as_ref().err().copied();
             let again = self.is_tried_again(failure, whole);
@@ -86,7 +92,7 @@ impl Exchange<'_> {
             same = self.prepare_retry(server);
             if same.is_some() {
                 failed = None;
-                self.pause(failure).await;
+                self.pause(failure).await?;
             } else {
                 failed = Some(server);
             }
@@ -135,14 +141,20 @@ impl Exchange<'_> {
 
     /// The pause before the same server is tried again: for one that could not be reached. A server that let the
     /// connection time out has had its pause.
-    async fn pause(&self, failure: Option<Failure>) {
+    async fn pause(&mut self, failure: Option<Failure>) -> Result<(), Failure> {
         if let Some(failure) = failure
             && failure.outcome().retry == Retry::Connect
             && failure != Failure::ConnectTimeout
         {
             let connect = self.backend.shared.config.timeout.connect;
-            tokio::time::sleep(connect.unwrap_or(MAX_RETRY_PAUSE).min(MAX_RETRY_PAUSE)).await;
+            self.rest(connect.unwrap_or(MAX_RETRY_PAUSE).min(MAX_RETRY_PAUSE)).await?;
         }
+        Ok(())
+    }
+
+    /// Whether the client waits for a word of the server's before it sends the request's body.
+    fn waits_to_be_asked(&self) -> bool {
+        !self.upload.is_read() && !self.upload.received && self.client.scratch.request.expects_continue()
     }
 
     /// A place at a server, as [`Exchange::find_place`] has it, that its circuit breaker lets the request through to.
@@ -173,7 +185,7 @@ impl Exchange<'_> {
         failed: Option<u32>,
     ) -> Result<(Slot, bool), Failure> {
         let backend = &self.backend.shared;
-        let mut waited = false;
+        let (mut waited, mut kept) = (false, None);
         loop {
             let bound = same.or(self.affinity.server);
             let server = match bound {
@@ -181,7 +193,7 @@ impl Exchange<'_> {
                 None => self.pick(failed).ok_or(Failure::NoServer)?,
             };
             let binding = if bound.is_some() { Binding::Bound } else { Binding::Free };
-            let waiting = match backend.clone().place(server as usize, binding) {
+            let waiting = match backend.clone().place_again(server as usize, binding, kept) {
                 Place::Ready(slot) => return Ok((slot, waited)),
                 Place::Wait(waiting) => waiting,
             };
@@ -195,19 +207,22 @@ impl Exchange<'_> {
                 Binding::Bound => self.story.server_queue = waiting.position,
                 Binding::Free => self.story.backend_queue = waiting.position,
             }
-            match self.client.timer.limit(waiting).await {
+            match self.wait_for_turn(waiting).await {
                 Ok(Ok(slot)) => return Ok((slot, true)),
                 // The server went DOWN while this waited: who is bound to it is so no more.
-                Ok(Err(_evicted)) => {
+                Ok(Err(Evicted { turn })) => {
                     same = None;
-                    waited = true;
+                    (waited, kept) = (true, Some(turn));
                     self.leave_server();
                 }
-                Err(_elapsed) => {
+                Err(cut) => {
                     self.story.assigned = Some(Instant::now());
                     self.story.server_connections =
                         bound.map_or(0, |server| backend.servers[server as usize].in_flight.load(Relaxed));
-                    return Err(Failure::QueueTimeout);
+                    return Err(match cut {
+                        Cut::Left => Failure::ClientAbortsQueue,
+                        Cut::Elapsed => Failure::QueueTimeout,
+                    });
                 }
             }
         }
@@ -238,12 +253,14 @@ impl Exchange<'_> {
         if balancer.wants_feedback() {
             let now = Instant::now();
             let us = |then: Instant| then.saturating_duration_since(began).as_micros() as u64;
+            // The time that the client took for its request is not the server's.
+            let client_took = self.pace.client_took(now).as_micros() as u64;
             balancer.observe(&Outcome {
                 server,
                 verdict: failure.map_or(Verdict::Answered, verdict),
                 status,
                 connect_us: self.story.connected.map_or(0, us),
-                latency_us: us(self.story.responded.unwrap_or(now)),
+                latency_us: us(self.story.responded.unwrap_or(now)).saturating_sub(client_took),
                 bytes: self.story.bytes,
                 time_ms: since_1970_ms(SystemTime::now()),
             });
@@ -274,16 +291,17 @@ impl Exchange<'_> {
             self.story.connected = None;
             self.upload.rewind();
         }
-        self.client.timer.set(Instant::now(), backend.shared.config.timeout.connect);
         tally.connects.add(1);
-        let connected = self.client.timer.limit(upstream::connect(shared)).await;
-        if !matches!(connected, Ok(Ok(_))) {
+        let connecting = upstream::connect(shared);
+        let connected = self.wait_for_connection(backend.shared.config.timeout.connect, connecting).await;
+        if !matches!(connected, Ok(Ok(_)) | Err(Cut::Left)) {
             tally.connection_errors.add(1);
         }
         let stream = match connected {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(connect_failure(&error)),
-            Err(_elapsed) => return Err(Failure::ConnectTimeout),
+            Err(Cut::Elapsed) => return Err(Failure::ConnectTimeout),
+            Err(Cut::Left) => return Err(Failure::ClientAbortsConnect),
         };
         let connected = Instant::now();
         self.story.connected = Some(connected);
@@ -303,7 +321,7 @@ impl Exchange<'_> {
         let mut buffer = Buffer::none();
         let (mut broken, mut silent) = (false, true);
         loop {
-            self.client.timer.set(began, self.backend.shared.config.timeout.server);
+            self.client.timer.set(began, self.patience());
             let head = self.await_head(&mut stream, &mut buffer, reused, &mut silent, &mut broken).await;
             if head.is_err() && !self.upload.is_done() {
                 // The server learns that what it has of the request is not all.
@@ -318,14 +336,17 @@ impl Exchange<'_> {
             match self.client.scratch.response.status {
                 101 if self.client.scratch.request.upgrade && self.client.scratch.response.upgrade => {}
                 101 => return Err(Tried::Failed(Failure::ServerInvalid)),
-                100..=199 => {
+                status @ 100..=199 => {
+                    if status == 100 {
+                        self.pace.asked();
+                    }
                     self.pass_interim().await.map_err(Tried::Failed)?;
                     began = Instant::now();
                     continue;
                 }
                 _ => {}
             }
-            self.story.responded = Some(Instant::now());
+            self.story.responded = self.pace.turn(false, true);
             return Ok((stream, buffer, broken));
         }
     }
@@ -346,8 +367,9 @@ impl Exchange<'_> {
         silent: &mut bool,
         broken: &mut bool,
     ) -> Result<(), Tried> {
-        let timeout = self.backend.shared.config.timeout.server;
-        let tune = self.worker.tune;
+        let (clients, servers) = (self.client_timeout(), self.server_timeout());
+        let (tune, watches) = (self.worker.tune, self.watches_on());
+        let pace = &mut self.pace;
         let Client { stream: client, buffer, timer, scratch, .. } = &mut *self.client;
         let Memory { request, response, .. } = &mut **scratch;
         let response = Arc::make_mut(response);
@@ -367,8 +389,9 @@ impl Exchange<'_> {
                     }
                     Poll::Ready(Ok(())) | Poll::Pending => {}
                 }
-                if std::mem::take(&mut upload.moved) {
-                    timer.set(Instant::now(), timeout);
+                let waits = !*broken && !upload.is_done() && pace.waits_for_client(upload);
+                if let Some(now) = pace.turn(waits, std::mem::take(&mut upload.moved)) {
+                    timer.set(now, if waits { clients } else { servers });
                 }
             }
             loop {
@@ -386,6 +409,9 @@ impl Exchange<'_> {
                 match from_server.poll_fill(context, held, tune.bufsize) {
                     Poll::Pending => break,
                     Poll::Ready(Ok(count)) if count > 0 => *silent = false,
+                    Poll::Ready(_) if pace.is_held_up() && !reused => {
+                        return Poll::Ready(Err(Tried::Failed(Failure::ServerGaveUp)));
+                    }
                     Poll::Ready(_) if reused && *silent => return Poll::Ready(Err(Tried::Stale)),
                     Poll::Ready(_) if *silent => {
                         return Poll::Ready(Err(Tried::Failed(Failure::ServerEmpty)));
@@ -393,10 +419,13 @@ impl Exchange<'_> {
                     Poll::Ready(_) => return Poll::Ready(Err(Tried::Failed(Failure::ServerClosed))),
                 }
             }
-            if from_client.is_abandoned(context) {
+            if from_client.is_abandoned(context)
+                || watches && upload.is_done() && has_ended(&mut from_client, buffer, tune.bufsize, context)
+            {
                 return Poll::Ready(Err(Tried::Failed(Failure::ClientAbortsWait)));
             }
-            timer.poll_elapsed(context).map(|_| Err(Tried::Failed(Failure::ServerTimeout)))
+            let late = if pace.is_clients() { Failure::ClientTimeoutUpload } else { Failure::ServerTimeout };
+            timer.poll_elapsed(context).map(|_| Err(Tried::Failed(late)))
         })
         .await
     }
@@ -429,12 +458,11 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
 
 /// What balancers hear of a failure.
 fn verdict(failure: Failure) -> Verdict {
-    use Failure::*;
-    match failure {
-        ConnectRefused | ConnectTimeout | ConnectExhausted => Verdict::Unreachable,
-        ServerTimeout | ServerTimeoutData => Verdict::TimedOut,
-        ClientAbortsWait | ClientAbortsUpload | ClientAbortsData | ClientTimeoutData | BadRequestBody
-        | BadRequestData => Verdict::Abandoned,
-        _ => Verdict::Broken,
+    match failure.outcome().fault {
+        Fault::Unreachable => Verdict::Unreachable,
+        Fault::Silent => Verdict::TimedOut,
+        Fault::Invalid | Fault::Closed => Verdict::Broken,
+        // What says nothing of the server is told like what its client did.
+        Fault::Client | Fault::Neither => Verdict::Abandoned,
     }
 }

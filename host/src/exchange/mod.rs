@@ -17,6 +17,7 @@ mod attempt;
 mod edits;
 mod limits;
 mod multiplexed;
+mod patience;
 mod relay;
 mod request;
 mod response;
@@ -45,6 +46,7 @@ use crate::policy::{Affinity, Key, Standing};
 use crate::worker::{BackendSeat, Doorway, FrontendSeat, Generation, Worker};
 use answer::Answer;
 use edits::Edits;
+use patience::Pace;
 use story::Story;
 use transfer::Transfer;
 
@@ -92,6 +94,8 @@ pub(crate) struct Exchange<'a> {
     /// Which of several keys in the request the affinity comes from.
     key_number: usize,
     story: Story,
+    /// Whom the try that is under way waits for.
+    pace: Pace,
     /// What the server's circuit breaker has let through.
     permit: Option<Permit>,
     /// Whether the client takes the end of its connection for that of the response which is on its way.
@@ -128,6 +132,7 @@ impl<'a> Exchange<'a> {
             affinity: Affinity::default(),
             key_number: 0,
             story,
+            pace: Pace::default(),
             permit: None,
             ends_by_close: false,
             time_ms,

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::Exchange;
 use super::attempt::{Conversation, Tried, connect_failure};
+use super::patience::Cut;
 use crate::failure::Failure;
 use crate::upstream::{Call, Seat, Sessions};
 
@@ -45,6 +46,7 @@ impl Exchange<'_> {
             // A connection that is shared may always turn out to have ended.
             match self.converse(call.at(seat), began, true).await {
                 Err(Tried::Stale) if call.may_go_again() => self.story.connected = None,
+                Err(Tried::Stale) if self.pace.is_held_up() => return Err(Failure::ServerGaveUp),
                 Err(Tried::Stale) => return Err(Failure::ServerEmpty),
                 Err(Tried::Failed(Failure::ServerTimeout)) => {
                     call.timed_out();
@@ -60,17 +62,17 @@ impl Exchange<'_> {
     async fn open_session(&mut self, server: u32, sessions: &Sessions) -> Result<Seat, Failure> {
         let backend = self.backend;
         let tally = backend.tallies.server(server);
-        self.client.timer.set(Instant::now(), backend.shared.config.timeout.connect);
         let shared = &backend.shared.servers[server as usize];
-        let opened =
-            self.client.timer.limit(sessions.open(shared, self.worker.tune, || tally.connects.add(1))).await;
-        if !matches!(opened, Ok(Ok(_))) {
+        let opening = sessions.open(shared, self.worker.tune, || tally.connects.add(1));
+        let opened = self.wait_for_connection(backend.shared.config.timeout.connect, opening).await;
+        if !matches!(opened, Ok(Ok(_)) | Err(Cut::Left)) {
             tally.connection_errors.add(1);
         }
         match opened {
             Ok(Ok(seat)) => Ok(seat),
             Ok(Err(error)) => Err(connect_failure(&error)),
-            Err(_elapsed) => Err(Failure::ConnectTimeout),
+            Err(Cut::Elapsed) => Err(Failure::ConnectTimeout),
+            Err(Cut::Left) => Err(Failure::ClientAbortsConnect),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
+use super::patience::Waits;
 use super::response::{self, Shape};
 use super::transfer::{Halt, Transfer, Waiting};
 use super::{Exchange, Next, edits, encoding, since_1970_ms};
@@ -109,13 +110,12 @@ impl Exchange<'_> {
 
     /// Moves both bodies to their ends.
     async fn transfer(&mut self, attempt: &mut Attempt, download: &mut Transfer) -> Result<(), Failure> {
-        let client_timeout = self.frontend.shared.config.timeout.client;
-        let server_timeout = self.backend.shared.config.timeout.server;
+        let (clients, servers) = (self.client_timeout(), self.server_timeout());
         let Client { stream: client, buffer, timer, .. } = &mut *self.client;
-        let upload = &mut self.upload;
+        let (upload, pace) = (&mut self.upload, &self.pace);
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = attempt.stream.split();
-        let mut started = false;
+        let mut waits = None;
         poll_fn(|context| {
             let down = match download.poll(context, &mut from_server, &mut attempt.buffer, &mut to_client) {
                 // A reset shows but once, and sending the request came upon it: this was no end in order.
@@ -151,16 +151,25 @@ impl Exchange<'_> {
             if down && up {
                 return Poll::Ready(Ok(()));
             }
-            // Whoever holds things up now has this long; the body that goes down decides while it lasts.
-            let waits_for_client =
-                if down { upload.waiting == Waiting::Source } else { download.waiting == Waiting::Sink };
             let moved = std::mem::take(&mut download.moved) | std::mem::take(&mut upload.moved);
-            if moved || !started {
-                started = true;
-                timer.set(Instant::now(), if waits_for_client { client_timeout } else { server_timeout });
+            // Whoever holds things up now has this long; the body that goes down decides while it lasts.
+            let now = match (down, up) {
+                (true, _) => Waits::of(upload.waiting == Waiting::Source),
+                (false, false) if download.waiting == Waiting::Source && pace.waits_for_client(upload) => {
+                    Waits::ForEither
+                }
+                (false, _) => Waits::of(download.waiting == Waiting::Sink),
+            };
+            if moved || waits != Some(now) {
+                waits = Some(now);
+                timer.set(Instant::now(), now.patience(clients, servers));
             }
             timer.poll_elapsed(context).map(|_| {
-                Err(if waits_for_client { Failure::ClientTimeoutData } else { Failure::ServerTimeoutData })
+                Err(if now == Waits::ForServer {
+                    Failure::ServerTimeoutData
+                } else {
+                    Failure::ClientTimeoutData
+                })
             })
         })
         .await

@@ -4,13 +4,14 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::edits::LineEdit;
+use super::patience::has_left;
 use super::{Admission, Exchange, Next};
 use crate::connection::Client;
 use crate::failure::Page;
@@ -83,22 +84,6 @@ impl Exchange<'_> {
         })
         .await
     }
-}
-
-/// Whether a client that waits has left; else wakes the task when it does. What it sends meanwhile is kept, as far as
-/// there is room.
-fn has_left(client: &mut Client, bufsize: usize, context: &mut Context<'_>) -> bool {
-    if client.stream.ends_with_request() {
-        return client.stream.split().0.is_abandoned(context);
-    }
-    while client.buffer.data().len() < bufsize {
-        match client.stream.split().0.poll_fill(context, &mut client.buffer, bufsize) {
-            Poll::Ready(Ok(count)) if count > 0 => {}
-            Poll::Ready(_) => return true,
-            Poll::Pending => return false,
-        }
-    }
-    false
 }
 
 /// The facts that each rule goes by.

@@ -59,6 +59,8 @@ pub(crate) struct Transfer {
     ended: bool,
     /// Whether writing came upon a reset of the side that receives, and not upon its end in order.
     pub(crate) sink_was_reset: bool,
+    /// Whether any of the body has come.
+    pub(crate) received: bool,
     /// Bytes written.
     pub(crate) written: u64,
     /// Whether anything moved since this was last set to `false`.
@@ -81,6 +83,7 @@ impl Transfer {
             spliced: false,
             ended: framing == Framing::None,
             sink_was_reset: false,
+            received: false,
             written: 0,
             moved: false,
             waiting: Waiting::Sink,
@@ -131,6 +134,7 @@ impl Transfer {
         while !self.ended && self.direct == 0 && self.pending.len() < GATHER {
             match self.decoder.next(held.data())? {
                 Piece::Data { range, used } => {
+                    self.received = true;
                     body::write_data(self.encoding, &held.data()[range], &mut self.pending);
                     held.gone(used);
                 }
@@ -185,10 +189,12 @@ impl Transfer {
             }
             match self.decoder.next(held.data()).map_err(|_| Halt::Malformed)? {
                 Piece::Data { range, .. } if self.encoding == Encoding::Plain => {
+                    self.received = true;
                     held.gone(range.start);
                     self.direct = range.len();
                 }
                 Piece::Data { range, used } => {
+                    self.received = true;
                     body::write_data(self.encoding, &held.data()[range], &mut self.pending);
                     held.gone(used);
                     self.gather(held).map_err(|_| Halt::Malformed)?;
@@ -252,7 +258,7 @@ impl Transfer {
             match ready!(source.poll_splice(context, pipe, left)) {
                 Ok(0) => return Poll::Ready(Err(Halt::SourceClosed)),
                 Ok(count) => {
-                    (self.moved, self.spliced) = (true, true);
+                    (self.moved, self.spliced, self.received) = (true, true, true);
                     self.decoder.pass(count as u64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {

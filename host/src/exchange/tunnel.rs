@@ -60,7 +60,12 @@ impl Exchange<'_> {
             if std::mem::take(&mut upload.moved) | std::mem::take(&mut download.moved) {
                 timer.set(Instant::now(), timeout);
             }
-            timer.poll_elapsed(context).map(|_| Err(Failure::ServerTimeoutData))
+            let late = match (&*download, &upload) {
+                (down, _) if !down_done && down.waiting == Waiting::Sink => Failure::ClientTimeoutData,
+                (_, up) if !up_done && up.waiting == Waiting::Sink => Failure::ServerTimeoutData,
+                _ => Failure::TunnelIdle,
+            };
+            timer.poll_elapsed(context).map(|_| Err(late))
         })
         .await;
         self.upload.written += upload.written;

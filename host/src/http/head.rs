@@ -260,6 +260,11 @@ impl RequestHead {
         matches!(self.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
     }
 
+    /// Whether the client wants to be asked for the body before it sends it (RFC 9110, section 10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        self.lines.header(b"expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
+    }
+
     /// The request target, as sent.
     pub fn target(&self) -> &[u8] {
         self.lines.slice(self.target)

@@ -133,7 +133,7 @@ pub enum Verdict {
     Broken,
     /// The response's head, or the rest of it, did not come in time.
     TimedOut,
-    /// It was the client's doing.
+    /// It was the client's doing, or nobody's: it says nothing of the server.
     Abandoned,
 }
 
@@ -148,7 +148,8 @@ pub struct Outcome {
     pub status: u16,
     /// Microseconds until the connection stood; 0 where none was made.
     pub connect_us: u64,
-    /// Microseconds until the response's head was there; where none came, until the end.
+    /// Microseconds until the response's head was there; where none came, until the end. Without the time that the client
+    /// took for its request.
     pub latency_us: u64,
     /// Bytes of the response that went to the client, its head included.
     pub bytes: u64,

@@ -8,6 +8,7 @@ mod kit;
 
 mod admin_page;
 mod balancing;
+mod blame;
 mod bodies;
 mod breaking_off;
 mod central_logs;
@@ -51,4 +52,5 @@ mod tls_servers;
 mod trailers;
 mod tunnels;
 mod upgrades;
+mod waiting;
 mod watching;

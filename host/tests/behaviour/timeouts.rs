@@ -113,21 +113,6 @@ fn a_client_that_does_not_take_its_answer_is_cut_off() {
     logged(&proxy, "/endless", 200, "cD--");
 }
 
-#[test]
-fn a_request_body_that_stops_coming_ends_with_the_servers_time() {
-    let a = origin("a").start();
-    let proxy = proxy().server(&a).timeout("client", SHORT).timeout("server", "1s").start();
-    let mut client = client(proxy.address());
-    client.ask("POST", "/upload", &[("content-length", "100")]);
-    client.send("some");
-    assert_eq!(
-        client.response().status(),
-        504,
-        "the server has not answered; who kept it from that is another matter"
-    );
-    logged(&proxy, "/upload", 504, "sH--");
-}
-
 fn one_at_a_time(gate: &Gate) -> (Origin, Setup) {
     let a = origin("a").held("/slow", gate).start();
     let setup = proxy().server_with(&a, "maxconn = 1");

@@ -80,5 +80,5 @@ fn a_tunnel_outlives_the_other_timeouts_and_ends_by_its_own() {
     let since = std::time::Instant::now();
     client.expect_end();
     assert!(since.elapsed() > std::time::Duration::from_millis(500), "{:?}", since.elapsed());
-    assert_eq!(proxy.exchange("/socket").state, "sD--");
+    assert_eq!(proxy.exchange("/socket").state, "cD--");
 }

@@ -72,6 +72,7 @@ pub(crate) fn backend(servers: usize) -> model::Backend {
         forwardfor: None,
         retries: 3,
         redispatch: false,
+        abortonclose: model::AbortOnClose::WhileWaiting,
         retry_on: Default::default(),
         retry_budget: None,
         circuit_breaker: None,

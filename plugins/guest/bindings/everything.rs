@@ -683,7 +683,8 @@ pub mod exports {
                     Broken,
                     /// The response's head, or the rest of it, did not come in time.
                     TimedOut,
-                    /// It was the client's doing: it went away, was too slow itself, or sent a body that is none.
+                    /// It says nothing of the server. It was the client's doing: it went away, was too slow itself, or sent a body
+                    /// that is none; or nobody's, as where this end was short of ports.
                     Abandoned,
                 }
                 impl ::core::fmt::Debug for Verdict {
@@ -740,6 +741,7 @@ pub mod exports {
                     /// where none could be made.
                     pub connect_us: u64,
                     /// Microseconds from its beginning until the response's head was there; where none came, until the end.
+                    /// Without the time that the client was waited for, for the rest of its request.
                     pub latency_us: u64,
                     /// Bytes of the response that went to the client, its head included.
                     pub bytes: u64,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Fault};
 
 /// What an attempt says of its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +44,15 @@ impl Symptom {
 impl Sign {
     /// What an attempt says that ended like this: by a failure, or else with an answer of this status.
     pub fn of(failure: Option<Failure>, status: u16) -> Sign {
-        use Failure::*;
-        match failure {
+        match failure.map(|failure| failure.outcome().fault) {
             None if matches!(status, 501 | 505) => Sign::Well,
             None if status >= 500 => Sign::Ill(Symptom::WrongStatus),
             None => Sign::Well,
-            Some(ConnectRefused | ConnectTimeout) => Sign::Ill(Symptom::Unreachable),
-            Some(ServerInvalid | ServerInvalidData) => Sign::Ill(Symptom::Invalid),
-            Some(ServerStale | ServerEmpty | ServerClosed | ServerAbortsData) => Sign::Ill(Symptom::Closed),
-            Some(ServerTimeout | ServerTimeoutData) => Sign::Ill(Symptom::Silent),
-            Some(_) => Sign::Nothing,
+            Some(Fault::Unreachable) => Sign::Ill(Symptom::Unreachable),
+            Some(Fault::Invalid) => Sign::Ill(Symptom::Invalid),
+            Some(Fault::Closed) => Sign::Ill(Symptom::Closed),
+            Some(Fault::Silent) => Sign::Ill(Symptom::Silent),
+            Some(Fault::Client | Fault::Neither) => Sign::Nothing,
         }
     }
 }
@@ -88,6 +87,10 @@ mod tests {
     fn a_client_that_leaves_says_nothing_of_the_server() {
         use Failure::*;
         for failure in [ClientAbortsWait, ClientAbortsUpload, ClientAbortsData, ClientTimeoutData, Killed] {
+            assert_eq!(Sign::of(Some(failure), 0), Sign::Nothing, "{failure:?}");
+        }
+        for failure in [ClientAbortsQueue, ClientAbortsConnect, ClientTimeoutUpload, ServerGaveUp, TunnelIdle]
+        {
             assert_eq!(Sign::of(Some(failure), 0), Sign::Nothing, "{failure:?}");
         }
         for failure in [ConnectExhausted, QueueTimeout, NoServer, BadRequestBody, Internal] {

@@ -88,7 +88,7 @@ impl Backend {
             .filter_map(|index| Some((index, self.servers[index].warm(now)?)))
             .collect();
         if !steps.is_empty() {
-            self.refresh();
+            self.candidates_changed();
             // There may be room for more at those whose `maxconn` has grown.
             steps.iter().for_each(|(index, _)| self.serve_waiting(*index));
         }

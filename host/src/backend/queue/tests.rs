@@ -136,7 +136,7 @@ fn with_redispatch_those_who_wait_for_a_server_that_goes_down_choose_again() {
     let [mut first, mut second] = [(); 2].map(|()| waiting(&backend, 0, Binding::Bound));
     let mut free = waiting(&backend, 0, Binding::Free);
     assert_eq!(backend.server_changed(0, false), 2);
-    assert_eq!([turn(&mut first), turn(&mut second)], [Some(Err(Evicted)); 2]);
+    assert!([turn(&mut first), turn(&mut second)].iter().all(|turn| matches!(turn, Some(Err(_)))));
     assert_eq!(turn(&mut free), None);
     assert_eq!(backend.servers[0].queued.load(SeqCst), 0);
 }
@@ -154,6 +154,126 @@ fn without_redispatch_they_wait_on_and_a_server_that_is_down_serves_them_as_it_f
     assert_eq!(turn(&mut bound), Some(Ok(0)));
     drop(other);
     assert_eq!(turn(&mut free), Some(Ok(1)));
+}
+
+/// The indices of servers that they have got, in their order; `None` for who still waits, or was sent away.
+fn served(waiters: &mut [Waiting], slots: &mut Vec<Slot>) -> Vec<Option<usize>> {
+    let one = |waiting: &mut Waiting| {
+        let slot = slot(waiting)?.ok()?;
+        slots.push(slot);
+        slots.last().map(Slot::index)
+    };
+    waiters.iter_mut().map(one).collect()
+}
+
+/// A backend of servers with room for one request each, of which the last one is a backup.
+fn with_backup(servers: usize, redispatch: bool) -> Arc<Backend> {
+    let server =
+        |index| model::Server { maxconn: Some(1), backup: index == servers - 1, ..fixtures::server("s") };
+    let config = model::Backend { redispatch, ..fixtures::config("b") };
+    fixtures::backend(config, (0..servers).map(server).collect())
+}
+
+#[test]
+fn a_backup_serves_those_who_wait_once_the_last_active_server_is_down() {
+    for redispatch in [false, true] {
+        let backend = with_backup(3, redispatch);
+        let held = [0, 1].map(|server| ready(&backend, server, Binding::Free));
+        let mut waiters = [(); 3].map(|()| waiting(&backend, 0, Binding::Free));
+        let mut slots = Vec::new();
+        backend.server_changed(0, false);
+        assert_eq!(served(&mut waiters, &mut slots), [None; 3], "one active server is left");
+        backend.server_changed(1, false);
+        assert_eq!(served(&mut waiters, &mut slots), [Some(2), None, None]);
+        slots.clear();
+        assert_eq!(served(&mut waiters[1..], &mut slots), [Some(2), None]);
+        slots.clear();
+        assert_eq!(served(&mut waiters[2..], &mut slots), [Some(2)]);
+        drop((slots, held));
+        assert_idle(&backend);
+    }
+}
+
+#[test]
+fn nobody_waits_for_any_server_where_there_is_none() {
+    let backend = with_backup(2, false);
+    backend.server_changed(1, false);
+    let held = ready(&backend, 0, Binding::Free);
+    let mut waiters = [(); 2].map(|()| waiting(&backend, 0, Binding::Free));
+    let mut bound = waiting(&backend, 0, Binding::Bound);
+    backend.server_changed(0, false);
+    assert!(waiters.each_mut().map(slot).iter().all(|turn| matches!(turn, Some(Err(_)))));
+    assert!(slot(&mut bound).is_none(), "without redispatch it waits for its server");
+    // One that chose the server before, and joins only now, is sent away at once.
+    let mut late = waiting(&backend, 0, Binding::Free);
+    assert!(matches!(slot(&mut late), Some(Err(_))));
+    drop((held, bound));
+    assert_idle(&backend);
+}
+
+#[test]
+fn who_is_bound_to_a_server_that_has_just_gone_down_does_not_begin_to_wait_for_it() {
+    let backend = with_backup(2, true);
+    let held = ready(&backend, 0, Binding::Bound);
+    backend.server_changed(0, false);
+    let mut late = waiting(&backend, 0, Binding::Bound);
+    assert!(matches!(slot(&mut late), Some(Err(_))));
+    drop(held);
+    assert_idle(&backend);
+}
+
+#[test]
+fn who_is_sent_away_and_waits_again_keeps_its_turn() {
+    let backend = with_backup(3, true);
+    let held = [0, 1].map(|server| ready(&backend, server, Binding::Free));
+    let mut bound = [(); 2].map(|()| waiting(&backend, 0, Binding::Bound));
+    let mut later = waiting(&backend, 1, Binding::Free);
+    backend.server_changed(0, false);
+    let mut again = bound.each_mut().map(|waiting| {
+        let Some(Err(Evicted { turn })) = slot(waiting) else { panic!("it is sent away") };
+        match backend.clone().place_again(1, Binding::Free, Some(turn)) {
+            Place::Wait(waiting) => waiting,
+            Place::Ready(slot) => panic!("{slot:?}"),
+        }
+    });
+    assert_eq!(again.each_ref().map(|waiting| waiting.position), [1, 2]);
+    drop(held);
+    let mut slots = Vec::new();
+    assert_eq!(served(&mut again, &mut slots), [Some(1), None]);
+    slots.clear();
+    assert_eq!((turn(&mut later), served(&mut again[1..], &mut slots)), (None, vec![Some(1)]));
+    slots.clear();
+    assert_eq!(turn(&mut later), Some(Ok(1)));
+    assert_idle(&backend);
+}
+
+#[test]
+fn servers_that_take_over_share_those_who_wait() {
+    let backend = backend(&[Some(1), None, None], false);
+    for server in [1, 2] {
+        backend.server_changed(server, false);
+    }
+    let _held = ready(&backend, 0, Binding::Free);
+    let mut waiters: Vec<Waiting> = (0..4).map(|_| waiting(&backend, 0, Binding::Free)).collect();
+    // Both come back at once, as with a source of servers.
+    for server in [1, 2] {
+        backend.servers[server].set_up(true);
+    }
+    backend.candidates_changed();
+    assert_eq!(served(&mut waiters, &mut Vec::new()), [Some(1), Some(2), Some(1), Some(2)]);
+}
+
+#[test]
+fn requests_of_the_configuration_before_a_reload_move_on_too() {
+    let old = with_backup(2, false);
+    let _held = ready(&old, 0, Binding::Free);
+    let mut waiters = [(); 2].map(|()| waiting(&old, 0, Binding::Free));
+    let new = Backend::new(old.config.clone(), old.servers.clone());
+    new.server_changed(0, false);
+    let mut slots = Vec::new();
+    assert_eq!(served(&mut waiters, &mut slots), [Some(1), None]);
+    new.server_changed(1, false);
+    assert!(matches!(slot(&mut waiters[1]), Some(Err(_))));
 }
 
 #[test]
@@ -209,17 +329,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..300)
 }
 
-/// Those who may be served by a server with a place, and are not.
+/// Whether somebody may be served by a server with a place, and is not, or waits for any where there is none.
 fn forgotten(backend: &Backend, waiters: &VecDeque<Waiting>) -> bool {
     let has_place =
         |server: &Server| server.config.maxconn.is_none_or(|maxconn| server.in_flight.load(SeqCst) < maxconn);
     let any = backend.candidates().iter().any(|c| has_place(&backend.servers[c.server as usize]));
     let lines = backend.queue.lock();
     waiters.iter().any(|waiting| match waiting.binding {
-        Binding::Free => any && lines.free.contains_key(&waiting.ticket),
+        Binding::Free => (any || backend.candidates().is_empty()) && lines.free.contains_key(&waiting.turn),
         Binding::Bound => {
             let line = lines.bound.get(&waiting.server.key());
-            has_place(&waiting.server) && line.is_some_and(|line| line.contains_key(&waiting.ticket))
+            has_place(&waiting.server) && line.is_some_and(|line| line.contains_key(&waiting.turn))
         }
     })
 }

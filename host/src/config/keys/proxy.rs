@@ -106,7 +106,8 @@ pub(super) const SHARED: &[Key] = &[
         kind: "a duration, as in \"10s\"",
         default: "no timeout",
         haproxy: "timeout server",
-        doc: "Inactivity of the server's side, the wait for its response included.",
+        doc: "Inactivity of the server's side, the wait for its response included; not while the client is waited for, for \
+              the rest of its request.",
         example: "timeout.server = \"30s\"",
     },
     Key {
@@ -391,6 +392,18 @@ pub(super) const BACKEND: &[Key] = &[
         haproxy: "option redispatch",
         doc: "Whether the last retry, and a request bound to a server that is DOWN, may go to another server.",
         example: "redispatch = true",
+    },
+    Key {
+        name: "abortonclose",
+        scopes: BACKENDS,
+        kind: "true or false",
+        default: "until a server has the request",
+        haproxy: "option abortonclose",
+        doc: "Whether a request is dropped when its client closes the connection, or its side of it, before the response has \
+              begun. Without the key that is so while the request waits for a server: in a queue, for a connection, for \
+              the next try. With `true` also while the server is at work on it, with `false` never. A stream of HTTP/2 that its client resets \
+              is dropped in any case. See [server care](server-care.md#clients-that-leave).",
+        example: "abortonclose = true",
     },
     Key {
         name: "default_server",

@@ -196,7 +196,7 @@ impl State {
         }
         self.to_head = head.method() == b"HEAD";
         self.decoder = Decoder::new(head.framing, Sender::Client);
-        if head.framing != Framing::None && head::expects_continue(&head) {
+        if head.framing != Framing::None && head.expects_continue() {
             // A server's own word does not come through.
             self.text = CONTINUE.to_vec();
         }

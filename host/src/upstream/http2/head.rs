@@ -64,11 +64,6 @@ pub(super) fn request(head: &RequestHead, https: bool) -> Result<Request<()>, St
     Ok(request)
 }
 
-/// Whether the client waits for a word before it sends the body.
-pub(super) fn expects_continue(head: &RequestHead) -> bool {
-    head.lines().header(b"expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
-}
-
 /// The target as `:path`: `*`, or path and query. What no URL has and clients send all the same is written as URLs have
 /// it: servers of HTTP/2, and hyper before them, take nothing else.
 fn path(head: &RequestHead) -> Option<PathAndQuery> {
@@ -163,7 +158,7 @@ mod tests {
             "POST /a?b HTTP/1.1\r\nHost: x.test:81\r\nTE: trailers\r\nConnection: TE\r\nX-A: 1\r\nx-a: 2\r\n\
              Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n",
         );
-        assert!(expects_continue(&head));
+        assert!(head.expects_continue());
         let request = request(&head, true).unwrap();
         assert_eq!(request.uri(), "https://x.test:81/a?b");
         let lines: Vec<_> =
