@@ -275,7 +275,7 @@ INTENDED = [
         "would be another host to the next reader (RFC 9112, section 3.2); HAProxy passes them on",
         pair=on(
             r"absolute-form-without-host|host-(missing|empty)"
-            r"|malformed-(host-with-space|host-with-slash|host-list|target-user)",
+            r"|malformed-(host-(with-(space|slash|user)|list|two-ports|open-bracket)|target-user)",
             refuses("400", "200"),
         ),
     ),
@@ -377,6 +377,7 @@ INTENDED = [
                 says("web-a request 1 headers", r"host: example\.test", "host: example.test:443"),
             ),
             on("absolute-form-default-port", says("web-a request 1 line|log 1 request", "test/", "test:80/")),
+            on("malformed-host-port-of-https", says("web-a request 1 line|log 1 request", "test/", "test:443/")),
         ),
     ),
     Difference(

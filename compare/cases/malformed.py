@@ -76,6 +76,11 @@ malformed("target-17000", b"GET /" + b"a" * 17_000 + b" HTTP/1.1\r\n" + HOST + b
 malformed("host-with-space", b"GET / HTTP/1.1\r\nHost: example test\r\n\r\n")
 malformed("host-with-slash", b"GET / HTTP/1.1\r\nHost: example.test/a\r\n\r\n")
 malformed("host-list", b"GET / HTTP/1.1\r\nHost: example.test, other.test\r\n\r\n")
+malformed("host-with-user", b"GET / HTTP/1.1\r\nHost: example.test:80@other.test\r\n\r\n")
+malformed("host-two-ports", b"GET / HTTP/1.1\r\nHost: example.test:80:81\r\n\r\n")
+malformed("host-open-bracket", b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n")
+malformed("host-empty-port", b"GET / HTTP/1.1\r\nHost: example.test:\r\n\r\n")
+malformed("host-port-of-https", b"GET https://example.test:443/ HTTP/1.1\r\nHost: example.test\r\n\r\n")
 
 # Methods, versions, other protocols
 malformed("method-brackets", b"G[E]T / HTTP/1.1\r\n" + HOST + b"\r\n")
@@ -108,6 +113,8 @@ malformed("connect-other-host", b"CONNECT other.test:443 HTTP/1.1\r\nHost: examp
 malformed("star-get", b"GET * HTTP/1.1\r\n" + HOST + b"\r\n")
 malformed("target-empty", b"GET  HTTP/1.1\r\n" + HOST + b"\r\n")
 malformed("target-authority", b"GET example.test:80 HTTP/1.1\r\n" + HOST + b"\r\n")
+malformed("target-scheme-in-query", b"GET admin?://x HTTP/1.1\r\nHost: x\r\n\r\n")
+malformed("connect-other-port", b"CONNECT example.test:8080 HTTP/1.1\r\nHost: example.test\r\n\r\n")
 malformed("target-scheme-only", b"GET http:// HTTP/1.1\r\n" + HOST + b"\r\n")
 malformed("target-other-scheme", b"GET ftp://example.test/a HTTP/1.1\r\n" + HOST + b"\r\n")
 malformed("target-user", b"GET http://user:word@example.test/a HTTP/1.1\r\n" + HOST + b"\r\n")
