@@ -26,6 +26,7 @@ use crate::stats::tally::Finished;
 use crate::stream::Stream;
 use crate::timer::Timer;
 use crate::tls::TlsSession;
+use crate::upstream::Own;
 use crate::worker::{Doorway, FrontendSeat, Tune, Worker};
 
 /// How long, and for how many bytes, a client that is being refused is listened to, so that it sees why.
@@ -49,6 +50,10 @@ pub(crate) struct Client {
     pub(crate) timer: Timer,
     /// The heads of the request and its response, and memory to write them in.
     pub(crate) scratch: Scratch,
+    /// Connections to servers that belong to the client.
+    pub(crate) own: Own,
+    /// Whether it has sent a request before the one at hand.
+    pub(crate) has_asked: bool,
 }
 
 /// When a request came.
@@ -124,12 +129,14 @@ pub(crate) async fn serve(
         }
         match arrival {
             Arrival::Head(came) => {
-                let mut exchange = Exchange::new(&worker, &doorway, &generation, frontend, &mut client, came);
-                match exchange.run().await {
+                let next =
+                    Exchange::new(&worker, &doorway, &generation, frontend, &mut client, came).run().await;
+                match next {
                     Next::Keep => {}
                     Next::Close | Next::Linger => break,
                     Next::Reset => return,
                 }
+                client.has_asked = true;
             }
             Arrival::Http2(began) => {
                 let Some(settings) = frontend.shared.config.http2.clone() else {
@@ -162,7 +169,8 @@ impl Client {
     /// A client of whom nothing has been read.
     pub(crate) fn new(stream: Stream, peer: Option<SocketAddr>, tls: Option<Arc<TlsSession>>) -> Client {
         let (buffer, timer, scratch) = (Buffer::none(), Timer::default(), Scratch::default());
-        Client { stream, peer, tls, buffer, timer, scratch }
+        let (own, has_asked) = (Own::default(), false);
+        Client { stream, peer, tls, buffer, timer, scratch, own, has_asked }
     }
 
     /// Takes a request's head that was made of another protocol's. It stands in the scratch memory, in `up`, and in

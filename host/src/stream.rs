@@ -41,6 +41,12 @@ pub(crate) trait Carrier: Debug {
         Poll::Pending
     }
 
+    /// Whether the system says, asked at this moment, that nothing has arrived that has not been read, not even the end.
+    /// Only for what stands on a socket of its own.
+    fn is_quiet(&self) -> bool {
+        false
+    }
+
     /// Whether its end is the request's alone, and says nothing of the peer; then [`Carrier::poll_abandoned`] does.
     fn ends_with_request(&self) -> bool {
         false
@@ -156,6 +162,17 @@ impl Stream {
             Stream::Carried(_) => return true,
         };
         is_would_block(&peeked)
+    }
+
+    /// Whether the system says, asked at this moment, that nothing has arrived that has not been read, not even the end:
+    /// the peer has not closed it, as far as can be known on this side. [`Stream::has_news`] is late to know.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        is_would_block(&match self {
+            Stream::Tcp(stream) => socket2::SockRef::from(stream).peek(&mut byte),
+            Stream::Unix(stream) => socket2::SockRef::from(stream).peek(&mut byte),
+            Stream::Carried(carrier) => return carrier.is_quiet(),
+        })
     }
 
     /// Makes closing send a reset at once, so that the peer learns that what it got is not whole; or takes that back.

@@ -66,6 +66,7 @@ pub(crate) fn config(name: &str) -> model::Backend {
         circuit_breaker: None,
         redispatch: false,
         abortonclose: model::AbortOnClose::WhileWaiting,
+        http_reuse: Default::default(),
         timeout: model::ServerTimeouts::default(),
         errorfile: Vec::new(),
         limits: Vec::new(),

@@ -55,6 +55,7 @@ pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Back
             Some(true) => AbortOnClose::Always,
             Some(false) => AbortOnClose::Never,
         },
+        http_reuse: proxy.http_reuse.unwrap_or_default(),
         timeout: timeout.of_server(),
         errorfile,
         limits: Vec::new(),

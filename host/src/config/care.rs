@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::diagnostics::Problem;
 use super::layer::ServerOptions;
-use super::model::care::{Circuit, Layer, Observe, OnError, RetryBudget, RetryOn, Tripping};
+use super::model::care::{Circuit, HttpReuse, Layer, Observe, OnError, RetryBudget, RetryOn, Tripping};
 use super::read::{Switch, count, duration, interval};
 use super::section::{Complaint, Section, Value};
 
@@ -28,6 +28,16 @@ pub(super) fn layer(value: Value<'_>) -> Option<Layer> {
 pub(super) fn on_error(value: Value<'_>) -> Option<OnError> {
     let all = [OnError::FastInter, OnError::FailCheck, OnError::SuddenDeath, OnError::MarkDown];
     value.one_of(&all.map(|one| (one.name(), one)))
+}
+
+/// `http_reuse`.
+pub(super) fn http_reuse(value: Value<'_>) -> Option<HttpReuse> {
+    value.one_of(&[
+        ("never", HttpReuse::Never),
+        ("safe", HttpReuse::Safe),
+        ("aggressive", HttpReuse::Aggressive),
+        ("always", HttpReuse::Always),
+    ])
 }
 
 /// What `retry_on` may name.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::keys::Scope;
 use super::log_target::{self, LogChoice};
 use super::model::Protocol;
-use super::model::care::{Circuit, Layer, OnError, RetryBudget, RetryOn, Tripping};
+use super::model::care::{Circuit, HttpReuse, Layer, OnError, RetryBudget, RetryOn, Tripping};
 use super::model::discovery::{Family, Resolvers};
 use super::model::pages::ErrorFile;
 use super::model::tls::{CertificateFile, Hsts, HttpsRedirect, PemFile};
@@ -62,6 +62,7 @@ layer! {
         retries: u32 = retries,
         redispatch: bool = boolean,
         abortonclose: bool = boolean,
+        http_reuse: HttpReuse = care::http_reuse,
         retry_on: RetryOn = care::retry_on,
         retry_methods: bool = care::any_method,
         retry_budget: Switch<RetryBudget> = care::retry_budget,

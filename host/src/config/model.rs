@@ -253,6 +253,8 @@ pub struct Backend {
     pub redispatch: bool,
     /// When a client that says that nothing more comes has its request dropped.
     pub abortonclose: AbortOnClose,
+    /// Which requests may have a connection that has served others.
+    pub http_reuse: care::HttpReuse,
     /// Its timeouts.
     pub timeout: ServerTimeouts,
     /// Pages of the user's own, over those of the frontend.

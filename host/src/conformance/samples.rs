@@ -88,6 +88,7 @@ pub fn backend_of(servers: Vec<model::Server>) -> Arc<Backend> {
         retries: 3,
         redispatch: false,
         abortonclose: model::AbortOnClose::WhileWaiting,
+        http_reuse: Default::default(),
         retry_on: Default::default(),
         retry_budget: None,
         circuit_breaker: None,

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::patience::{Cut, Pace, has_ended};
+use super::repeat::Fate;
 use super::transfer::Halt;
 use super::{Exchange, client_ip, response, since_1970_ms};
 use crate::backend::care::sign::Sign;
@@ -38,16 +39,30 @@ pub(super) struct Attempt {
     pub(super) buffer: Buffer,
     /// Whether the server stopped reading before the request's end.
     pub(super) broken: bool,
+    /// Whether the connection has served another request before.
+    pub(super) reused: bool,
+    /// Whether it is the client's own, and for nobody else.
+    pub(super) own: bool,
     /// The place at the server, given back when this is dropped.
     pub(super) slot: Slot,
 }
 
-/// A connection, what came on it behind the head, and whether the server stopped reading before the request's end.
-pub(super) type Conversation = (Stream, Buffer, bool);
+/// A try that was answered.
+pub(super) struct Conversation {
+    pub(super) stream: Stream,
+    /// What came behind the head.
+    pub(super) buffer: Buffer,
+    /// Whether the server stopped reading before the request's end.
+    pub(super) broken: bool,
+    /// Whether the connection has served another request before.
+    pub(super) reused: bool,
+    /// Whether it is the client's own, and for nobody else.
+    pub(super) own: bool,
+}
 
 /// Why a try came to nothing.
 pub(super) enum Tried {
-    /// A connection that had idled was closed by the server, before one byte of an answer.
+    /// A connection that had served another request was closed by the server, before one byte of an answer.
     Stale,
     /// Anything else, and whether another try may follow stands in the table.
     Failed(Failure),
@@ -56,8 +71,6 @@ pub(super) enum Tried {
 impl Exchange<'_> {
     /// Tries servers until one answers or the tries are used up.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, Failure> {
-        // Only then can all of it be sent again, whatever a server has taken of it.
-        let whole = self.upload.is_read();
         let (mut failed, mut same) = (None, None);
         let mut now = self.story.came.head;
         if let Some(budget) = &self.backend.shared.retry_budget {
@@ -79,9 +92,20 @@ impl Exchange<'_> {
             self.pace = Pace::begin(self.waits_to_be_asked());
             let tried = self.try_server(server, began).await;
             let failure = tried.as_ref().err().copied();
-            let again = self.is_tried_again(failure, whole);
-            if let (Ok((stream, buffer, broken)), false) = (tried, again) {
-                return Ok(Attempt { server, began, address_version, stream, buffer, broken, slot });
+            let again = self.is_tried_again(failure);
+            if let (Ok(conversation), false) = (tried, again) {
+                let Conversation { stream, buffer, broken, reused, own } = conversation;
+                return Ok(Attempt {
+                    server,
+                    began,
+                    address_version,
+                    stream,
+                    buffer,
+                    broken,
+                    reused,
+                    own,
+                    slot,
+                });
             }
             self.leave_place(slot);
             let status = if failure.is_none() { self.client.scratch.response.status } else { 0 };
@@ -100,26 +124,6 @@ impl Exchange<'_> {
         }
     }
 
-    /// Whether another try follows one that ended like this: by a failure, or with the answer whose head is there.
-    /// `whole` says whether all of the request can be sent again.
-    fn is_tried_again(&self, failure: Option<Failure>, whole: bool) -> bool {
-        let config = &self.backend.shared.config;
-        let on = &config.retry_on;
-        let (wanted, seen) = match failure.map(|failure| failure.outcome().retry) {
-            None => (on.statuses.contains(&self.client.scratch.response.status), true),
-            Some(Retry::Connect) => (on.conn_failure, false),
-            Some(Retry::Empty) => (on.empty_response, true),
-            Some(Retry::Junk) => (on.junk_response, true),
-            Some(Retry::Timeout) => (on.response_timeout, true),
-            Some(Retry::Reconnect | Retry::Never) => (false, true),
-        };
-        let may_come_twice = || whole && (on.any_method || self.client.scratch.request.is_idempotent());
-        wanted
-            && self.story.retries < config.retries
-            && (!seen || may_come_twice())
-            && self.backend.shared.retry_budget.as_ref().is_none_or(|budget| budget.spend(Instant::now()))
-    }
-
     /// Counts another try after one at this server. Returns the server where it has to be that again.
     fn prepare_retry(&mut self, server: u32) -> Option<u32> {
         let config = &self.backend.shared.config;
@@ -127,7 +131,7 @@ impl Exchange<'_> {
         self.story.retries += 1;
         (self.story.connected, self.story.responded) = (None, None);
         tally.retries.add(1);
-        let bound = self.affinity.server.is_some();
+        let bound = self.affinity.server.or(self.bound).is_some();
         if !config.redispatch || bound && self.story.retries < config.retries {
             return Some(server);
         }
@@ -187,7 +191,7 @@ impl Exchange<'_> {
         let backend = &self.backend.shared;
         let (mut waited, mut kept) = (false, None);
         loop {
-            let bound = same.or(self.affinity.server);
+            let bound = same.or(self.affinity.server).or(self.bound);
             let server = match bound {
                 Some(server) => server,
                 None => self.pick(failed).ok_or(Failure::NoServer)?,
@@ -272,23 +276,28 @@ impl Exchange<'_> {
         let backend = self.backend;
         let shared = &backend.shared.servers[server as usize];
         let address_version = shared.address_version.load(Relaxed);
+        self.fate = Fate::Unprocessed;
+        if self.client.scratch.request.binds_connection {
+            self.client.own.bind(shared);
+        }
         if shared.config.protocol == Protocol::Http2 {
             return self.try_http2(server, address_version, began).await;
         }
         self.upload.rewind();
         let tally = backend.tallies.server(server);
-        // A body that cannot be sent again must not meet a connection that may turn out to be closed.
-        let idle =
-            self.upload.is_read().then(|| backend.pools[server as usize].borrow_mut().take(address_version));
-        if let Some(stream) = idle.flatten() {
+        let own = self.is_own(server);
+        if let Some(stream) = self.take_idle(server, address_version, began) {
             self.story.connected = self.story.assigned;
             tally.reuses.add(1);
-            match self.converse(stream, began, true).await {
-                Err(Tried::Stale) => {}
+            match self.converse_by_socket(stream, began, true).await {
+                Err(Tried::Stale) if self.may_be_sent_again() => {}
+                Err(Tried::Stale) if self.pace.is_held_up() => return Err(Failure::ServerGaveUp),
+                Err(Tried::Stale) => return Err(Failure::ServerEmpty),
                 Err(Tried::Failed(failure)) => return Err(failure),
-                Ok(conversation) => return Ok(conversation),
+                Ok(conversation) => return Ok(self.claim(server, own, conversation)),
             }
             self.story.connected = None;
+            self.fate = Fate::Unprocessed;
             self.upload.rewind();
         }
         tally.connects.add(1);
@@ -305,10 +314,11 @@ impl Exchange<'_> {
         };
         let connected = Instant::now();
         self.story.connected = Some(connected);
-        self.converse(stream, connected, false).await.map_err(|tried| match tried {
-            Tried::Stale => Failure::ServerStale,
-            Tried::Failed(failure) => failure,
-        })
+        match self.converse_by_socket(stream, connected, false).await {
+            Ok(conversation) => Ok(self.claim(server, own, conversation)),
+            Err(Tried::Stale) => Err(Failure::ServerStale),
+            Err(Tried::Failed(failure)) => Err(failure),
+        }
     }
 
     /// Sends the request and reads heads up to the one that answers it.
@@ -320,6 +330,7 @@ impl Exchange<'_> {
     ) -> Result<Conversation, Tried> {
         let mut buffer = Buffer::none();
         let (mut broken, mut silent) = (false, true);
+        self.fate = Fate::Unknown;
         loop {
             self.client.timer.set(began, self.patience());
             let head = self.await_head(&mut stream, &mut buffer, reused, &mut silent, &mut broken).await;
@@ -347,7 +358,7 @@ impl Exchange<'_> {
                 _ => {}
             }
             self.story.responded = self.pace.turn(false, true);
-            return Ok((stream, buffer, broken));
+            return Ok(Conversation { stream, buffer, broken, reused, own: false });
         }
     }
 

@@ -19,6 +19,7 @@ mod limits;
 mod multiplexed;
 mod patience;
 mod relay;
+mod repeat;
 mod request;
 mod response;
 mod ruled;
@@ -47,6 +48,7 @@ use crate::worker::{BackendSeat, Doorway, FrontendSeat, Generation, Worker};
 use answer::Answer;
 use edits::Edits;
 use patience::Pace;
+use repeat::Fate;
 use story::Story;
 use transfer::Transfer;
 
@@ -96,10 +98,16 @@ pub(crate) struct Exchange<'a> {
     story: Story,
     /// Whom the try that is under way waits for.
     pace: Pace,
+    /// Whether it has been counted and logged.
+    concluded: bool,
     /// What the server's circuit breaker has let through.
     permit: Option<Permit>,
     /// Whether the client takes the end of its connection for that of the response which is on its way.
     ends_by_close: bool,
+    /// What the last try has come to.
+    fate: Fate,
+    /// The server that the client's own connections lead to.
+    bound: Option<u32>,
     /// When the request arrived: milliseconds since 1970.
     time_ms: u64,
 }
@@ -133,8 +141,11 @@ impl<'a> Exchange<'a> {
             key_number: 0,
             story,
             pace: Pace::default(),
+            concluded: false,
             permit: None,
             ends_by_close: false,
+            fate: Fate::Unprocessed,
+            bound: None,
             time_ms,
         }
     }
@@ -151,11 +162,19 @@ impl<'a> Exchange<'a> {
             Admission::Limited(refusal) => self.turn_away(&refusal).await,
             Admission::Malformed => self.fail(Failure::BadRequest).await,
         };
-        self.story.uploaded = self.upload.written;
-        self.story.count(self.frontend, self.backend);
-        self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
+        self.conclude();
         self.client.scratch.up = self.upload.take_spare();
         next
+    }
+
+    /// Counts the exchange and logs it: once, whatever comes of that.
+    fn conclude(&mut self) {
+        if std::mem::replace(&mut self.concluded, true) {
+            return;
+        }
+        self.story.uploaded = self.story.uploaded.max(self.upload.written);
+        self.story.count(self.frontend, self.backend);
+        self.story.log(self.worker, self.frontend, self.backend, self.client, Some(self.affinity.standing));
     }
 
     /// Lets the request in to its backend, or says what it gets instead.
@@ -192,6 +211,7 @@ impl<'a> Exchange<'a> {
 
     async fn serve(&mut self) -> Result<Next, Failure> {
         self.recall();
+        self.bound = self.own_server();
         self.compose()?;
         let backend = self.backend;
         let _entered = backend.enter();
@@ -242,6 +262,13 @@ impl<'a> Exchange<'a> {
                 break;
             }
         }
+    }
+
+    /// The server at which the client has authenticated a connection, unless it is DOWN.
+    fn own_server(&self) -> Option<u32> {
+        let servers = &self.backend.shared.servers;
+        let server = self.client.own.bound_among(servers)?;
+        servers[server].is_usable().then_some(server as u32)
     }
 
     /// Writes the request for the server, with as much of its body as has come.
@@ -330,8 +357,21 @@ impl<'a> Exchange<'a> {
 
     /// What the log says of the cookie once the request had to leave its server.
     fn leave_server(&mut self) {
+        self.bound = None;
         if self.affinity.server.take().is_some() {
             self.affinity.standing = Standing::Down;
+        }
+    }
+}
+
+/// An exchange that is let go of before its end was cut off from without: its worker ends and does not wait for it, or
+/// something panicked on its way. It is counted and logged as any other.
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if !self.concluded {
+            let failure = if std::thread::panicking() { Failure::Internal } else { Failure::Killed };
+            self.story.cut_off_by(failure.outcome().cause);
+            self.conclude();
         }
     }
 }

@@ -61,7 +61,7 @@ impl Exchange<'_> {
         };
         let ended_at = Instant::now();
         self.story.ended = Some(ended_at);
-        self.story.bytes += download.written;
+        (self.story.under_way, self.story.bytes) = (0, self.story.bytes + download.written);
         let whole = ended.is_ok() && self.upload.is_done() && !tunnel;
         let spliced = download.spliced;
         self.client.scratch.down = download.take_spare();
@@ -80,7 +80,13 @@ impl Exchange<'_> {
         let is_clean =
             attempt.buffer.is_empty() && !attempt.broken && (!spliced || attempt.stream.is_drained());
         if whole && self.client.scratch.response.keep_alive && is_clean {
-            self.keep_upstream(attempt.server, attempt.stream, attempt.address_version, ended_at);
+            let (server, version) = (attempt.server, attempt.address_version);
+            if attempt.own {
+                let server = &self.backend.shared.servers[server as usize];
+                self.client.own.put(server, version, attempt.stream);
+            } else {
+                self.keep_upstream(server, attempt.stream, version, attempt.reused, ended_at);
+            }
         }
         Ok(if whole && keep_alive { Next::Keep } else { self.part() })
     }
@@ -112,7 +118,7 @@ impl Exchange<'_> {
     async fn transfer(&mut self, attempt: &mut Attempt, download: &mut Transfer) -> Result<(), Failure> {
         let (clients, servers) = (self.client_timeout(), self.server_timeout());
         let Client { stream: client, buffer, timer, .. } = &mut *self.client;
-        let (upload, pace) = (&mut self.upload, &self.pace);
+        let (upload, story, pace) = (&mut self.upload, &mut self.story, &self.pace);
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = attempt.stream.split();
         let mut waits = None;
@@ -126,6 +132,7 @@ impl Exchange<'_> {
                 Poll::Ready(Err(halt)) => return Poll::Ready(Err(download_failure(&halt))),
                 Poll::Pending => false,
             };
+            story.under_way = download.written;
             let up = attempt.broken || upload.is_done() || {
                 match upload.poll(context, &mut from_client, buffer, &mut to_server) {
                     Poll::Ready(Err(Halt::SinkFailed)) => {
@@ -175,10 +182,10 @@ impl Exchange<'_> {
         .await
     }
 
-    /// Keeps the connection to the server for the next request.
-    fn keep_upstream(&self, server: u32, stream: Stream, address_version: u64, now: Instant) {
+    /// Keeps the connection to the server for the next request, whoever sends it.
+    fn keep_upstream(&self, server: u32, stream: Stream, address_version: u64, reused: bool, now: Instant) {
         if let Some(pool) = self.backend.pools.get(server as usize) {
-            pool.borrow_mut().put(stream, address_version, self.worker.tune.pool_max_idle, now);
+            pool.borrow_mut().put(stream, address_version, reused, self.worker.tune.pool_max_idle, now);
         }
     }
 }

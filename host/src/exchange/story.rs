@@ -28,6 +28,8 @@ pub(super) struct Story {
     pub(super) status: Option<u16>,
     /// Bytes sent to the client.
     pub(super) bytes: u64,
+    /// Bytes that are on their way to the client with the response, and are counted when that has ended.
+    pub(super) under_way: u64,
     /// Bytes of the request that the last server got.
     pub(super) uploaded: u64,
     cause: u8,
@@ -59,6 +61,7 @@ impl Story {
             server: None,
             status: None,
             bytes: 0,
+            under_way: 0,
             uploaded: 0,
             cause: b'-',
             phase: b'-',
@@ -79,6 +82,19 @@ impl Story {
         if self.cause == b'-' {
             (self.cause, self.phase) = (cause, phase);
         }
+    }
+
+    /// Notes who cut the exchange off, where it was at the time.
+    pub(super) fn cut_off_by(&mut self, cause: u8) {
+        self.bytes += std::mem::take(&mut self.under_way);
+        let phase = match self {
+            Story { status: Some(_), .. } => b'D',
+            Story { connected: Some(_), .. } => b'H',
+            Story { assigned: Some(_), .. } => b'C',
+            Story { admitted: true, .. } => b'Q',
+            _ => b'R',
+        };
+        self.ended_by(cause, phase);
     }
 
     /// The request was malformed after all: as if its head had never been understood.

@@ -61,6 +61,8 @@ pub(crate) struct Transfer {
     pub(crate) sink_was_reset: bool,
     /// Whether any of the body has come.
     pub(crate) received: bool,
+    /// Whether some of what was written is no longer there.
+    lost: bool,
     /// Bytes written.
     pub(crate) written: u64,
     /// Whether anything moved since this was last set to `false`.
@@ -84,6 +86,7 @@ impl Transfer {
             ended: framing == Framing::None,
             sink_was_reset: false,
             received: false,
+            lost: false,
             written: 0,
             moved: false,
             waiting: Waiting::Sink,
@@ -121,10 +124,15 @@ impl Transfer {
         std::mem::take(&mut self.pending)
     }
 
-    /// Begins again with what is pending, for another connection. Only where all of the body has been read:
-    /// then nothing that was written is lost.
+    /// Whether all that was written is still there, so that it can be written again.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.lost
+    }
+
+    /// Begins again with what is pending, for another connection. Only where all that was written is kept: from anywhere
+    /// else a message would begin in its middle.
     pub(crate) fn rewind(&mut self) {
-        debug_assert!(self.is_read() || self.sent == 0);
+        debug_assert!(self.is_kept());
         self.sent = 0;
         self.sink_was_reset = false;
     }
@@ -168,6 +176,7 @@ impl Transfer {
             if self.direct > 0 {
                 let written = sink.poll_write(context, &held.data()[..self.direct]);
                 let count = self.note(ready!(written))?;
+                self.lost = true;
                 held.gone(count);
                 self.direct -= count;
                 continue;
@@ -175,6 +184,7 @@ impl Transfer {
             if self.ended {
                 return sink.poll_flush(context).map_err(|_| Halt::SinkFailed);
             }
+            self.lost |= self.sent > 0;
             self.pending.clear();
             self.sent = 0;
             if self.pipe.is_some()

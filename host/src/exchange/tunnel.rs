@@ -31,6 +31,7 @@ impl Exchange<'_> {
         });
         let Client { stream: client, buffer, timer, .. } = &mut *self.client;
         let mut upload = Transfer::new(Framing::Close, Sender::Client, Encoding::Plain, Vec::new());
+        let (story, before) = (&mut self.story, self.upload.written);
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = attempt.stream.split();
         timer.set(Instant::now(), timeout);
@@ -52,6 +53,7 @@ impl Exchange<'_> {
                     Poll::Pending => {}
                 }
             }
+            (story.under_way, story.uploaded) = (download.written, before + upload.written);
             // A server that has ended is listened to no more by those who know HTTP; what the client has sent it
             // until then still goes there.
             if down_done && (up_done || upload.waiting == Waiting::Source) {

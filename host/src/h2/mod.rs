@@ -38,6 +38,7 @@ use crate::scratch::Scratch;
 use crate::stream::Stream::Carried;
 use crate::timer::Timer;
 use crate::tls::TlsSession;
+use crate::upstream::Own;
 use crate::worker::{Doorway, Worker};
 use frames::{Body, Frames};
 use request::Translated;
@@ -70,6 +71,8 @@ struct Connection {
     room: Notify,
     /// Whether any has begun.
     greeted: Cell<bool>,
+    /// Connections to servers that belong to the client.
+    own: Own,
     /// The lists of networks that have let the client in.
     permitted: RefCell<Permitted>,
     /// Whether lists that came into force since do not.
@@ -94,6 +97,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
         max_active: settings.max_concurrent_streams as usize,
         room: Notify::new(),
         greeted: Cell::new(false),
+        own: Own::shared(),
         permitted: RefCell::default(),
         unwanted: Cell::new(false),
         idle_since: Cell::new(Instant::now()),
@@ -222,6 +226,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> io::Result<Response<Body>> {
     let came = (Instant::now(), SystemTime::now());
+    let has_asked = connection.greeted.get();
     let active = connection.enter().await;
     let frames = Rc::new(Frames::default());
     let body = Body::of(frames.clone());
@@ -229,7 +234,7 @@ async fn answer(
     let Translated { head, rest, kind } = request::translate(request, &mut scratch);
     let stream = Stream::new(rest, kind, frames.clone(), connection.worker.tune);
     let mut client = Client::new(Carried(Box::new(stream)), connection.peer, connection.tls.clone());
-    client.scratch = scratch;
+    (client.scratch, client.own, client.has_asked) = (scratch, connection.own.clone(), has_asked);
     tasks.begin(frames.clone(), exchange(active, client, head, came));
     let head = frames.head().await?;
     Ok(head.map(|()| body))
@@ -257,8 +262,8 @@ async fn exchange(
         Ok(()) => {
             let came = Came { first_byte, first_byte_at, head: first_byte };
             let doorway = &connection.doorway;
-            let mut exchange = Exchange::new(worker, doorway, &generation, frontend, &mut client, came);
-            if exchange.run().await == Next::Reset {
+            let next = Exchange::new(worker, doorway, &generation, frontend, &mut client, came).run().await;
+            if next == Next::Reset {
                 // Dropped without its end, the stream is reset.
                 return;
             }

@@ -103,6 +103,8 @@ pub enum Known {
     Expires,
     ETag,
     LastModified,
+    Authorization,
+    Challenge,
 }
 
 impl Known {
@@ -121,14 +123,27 @@ impl Known {
             b"set-cookie" | b"set-cookie2" => Known::SetCookie,
             b"keep-alive" => Known::KeepAlive,
             b"http2-settings" => Known::Http2Settings,
+            b"authorization" | b"proxy-authorization" => Known::Authorization,
             b"last-modified" => Known::LastModified,
             b"cache-control" => Known::CacheControl,
             b"content-length" => Known::ContentLength,
             b"proxy-connection" => Known::ProxyConnection,
             b"transfer-encoding" => Known::TransferEncoding,
+            b"www-authenticate" | b"proxy-authenticate" => Known::Challenge,
             _ => Known::Other,
         }
     }
+}
+
+/// Schemes by which a client authenticates the connection, so that all that follows on it is taken for its own: NTLM,
+/// and those that may turn out to be NTLM or Kerberos (RFC 4559, section 5). RFC 9110, section 11, knows no such thing.
+const CONNECTION_SCHEMES: [&[u8]; 4] = [b"ntlm", b"negotiate", b"kerberos", b"nego2"];
+
+/// Whether credentials, or one challenge of a list, are of a scheme that authenticates the connection. A comma within
+/// quotes may make a realm look like one: that costs a connection its reuse, and no more.
+pub(super) fn binds_connection(value: &[u8]) -> bool {
+    let scheme = value.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    CONNECTION_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// HTTP's version on the wire.
@@ -239,6 +254,8 @@ pub struct RequestHead {
     pub upgrade: bool,
     /// Whether its Connection lines name headers that end at this hop (RFC 9110, section 7.6.1).
     pub nominates: bool,
+    /// Whether it brings credentials that authenticate the connection it is sent on, not the request alone.
+    pub binds_connection: bool,
     /// The client's port; 0 where unknown.
     pub client_port: u16,
 }
@@ -384,6 +401,8 @@ pub struct ResponseHead {
     pub upgrade: bool,
     /// Whether its Connection lines name headers that end at this hop (RFC 9110, section 7.6.1).
     pub nominates: bool,
+    /// Whether it asks for credentials that authenticate the connection it came by, not the request alone.
+    pub binds_connection: bool,
 }
 
 impl ResponseHead {

@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::head::{Field, Framing, Known, Line, Lines, RequestHead, ResponseHead, Slice, Version};
+use super::head::{self, Field, Framing, Known, Line, Lines, RequestHead, ResponseHead, Slice, Version};
 use super::target::{self, Form};
 use super::upgrade;
 
@@ -170,7 +170,7 @@ fn line_ends_strictly(whole: &[u8], headers: &[httparse::Header<'_>]) -> Result<
 fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
     let (mut length, mut chunked, mut hosts) = (None, false, 0);
     let mut connection = Connection::default();
-    let mut upgrades = false;
+    let (mut upgrades, mut binds) = (false, false);
     for Field { value, known, .. } in head.lines.iter() {
         match known {
             Known::ContentLength => {
@@ -188,6 +188,7 @@ fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
             Known::Host => hosts += 1,
             Known::Connection => connection.read(value),
             Known::Upgrade => upgrades |= upgrade::passable(value).next().is_some(),
+            Known::Authorization => binds |= head::binds_connection(value),
             _ => {}
         }
     }
@@ -205,11 +206,12 @@ fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
     head.keep_alive = connection.keeps(head.version);
     head.upgrade = upgrades && connection.upgrade && head.version == Version::Http11;
     head.nominates = connection.nominates;
+    head.binds_connection = binds;
     Ok(())
 }
 
 fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malformed> {
-    let (mut length, mut chunked, mut unpassable) = (None, false, false);
+    let (mut length, mut chunked, mut unpassable, mut binds) = (None, false, false, false);
     let mut connection = Connection::default();
     for Field { value, known, .. } in head.lines.iter() {
         match known {
@@ -227,6 +229,7 @@ fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malf
             }
             Known::Connection => connection.read(value),
             Known::Upgrade => unpassable |= !upgrade::is_all_passable(value),
+            Known::Challenge => binds |= tokens(value).any(head::binds_connection),
             _ => {}
         }
     }
@@ -243,6 +246,7 @@ fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malf
     head.keep_alive = connection.keeps(head.version) && trusted;
     head.upgrade = connection.upgrade && !unpassable;
     head.nominates = connection.nominates;
+    head.binds_connection = binds;
     Ok(())
 }
 
@@ -533,6 +537,36 @@ mod tests {
         assert_eq!(framing(both, false), Framing::Chunked);
         assert!(reply("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n", false).is_err());
         assert!(reply("rubbish\r\n\r\n", false).is_err());
+    }
+
+    #[test]
+    fn schemes_that_authenticate_the_connection_are_told_from_others() {
+        let asked = |value: &str| {
+            reply(&format!("HTTP/1.1 401 No\r\n{value}\r\n\r\n"), false).unwrap().binds_connection
+        };
+        for line in [
+            "WWW-Authenticate: NTLM",
+            "www-authenticate: negotiate",
+            "WWW-Authenticate: Basic realm=\"a\", Negotiate YII=",
+            "WWW-Authenticate: Basic realm=\"a\"\r\nWWW-Authenticate: NTLM TlRM",
+            "Proxy-Authenticate: NTLM",
+            "Proxy-Authenticate: Kerberos",
+        ] {
+            assert!(asked(line), "{line}");
+        }
+        for line in [
+            "WWW-Authenticate: Basic realm=\"NTLM\"",
+            "WWW-Authenticate: Bearer",
+            "X-Auth: NTLM",
+            "Authorization: NTLM a",
+        ] {
+            assert!(!asked(line), "{line}");
+        }
+        let sent =
+            |line: &str| parse(&format!("GET / HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n")).unwrap().unwrap();
+        assert!(sent("Authorization: Negotiate YII=").binds_connection);
+        assert!(sent("Proxy-Authorization: ntlm TlRM").binds_connection);
+        assert!(!sent("Authorization: Basic TlRM").binds_connection);
     }
 
     #[test]

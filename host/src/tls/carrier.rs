@@ -201,6 +201,11 @@ impl Carrier for Tls {
         self.0.borrow_mut().poll_shutdown(context)
     }
 
+    fn is_quiet(&self) -> bool {
+        let state = self.0.borrow();
+        state.held == 0 && !state.ended && state.failed.is_none() && state.socket.is_quiet()
+    }
+
     fn local(&self) -> Option<SocketAddr> {
         self.0.borrow().socket.local()
     }

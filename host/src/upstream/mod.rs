@@ -1,6 +1,7 @@
 //! Connections to servers: made, kept while idle, and found out when they are stale. Each worker has its own.
 
 mod http2;
+mod own;
 mod pool;
 
 use std::io;
@@ -14,7 +15,8 @@ use crate::stream::Stream;
 use crate::tls;
 
 pub(crate) use http2::{Call, Seat, Sessions, as_http1};
-pub(crate) use pool::Pool;
+pub(crate) use own::Own;
+pub(crate) use pool::{Demand, Pool};
 
 /// Connects to a server.
 ///

@@ -24,23 +24,61 @@ pub(crate) struct Pool {
 struct Idle {
     stream: Stream,
     since: Instant,
+    /// Whether it has served more than one request.
+    reused: bool,
+}
+
+/// What a request asks of a connection that has idled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// As good as can be known without a system call. Where it turns out to be closed, the request is sent again.
+    Likely,
+    /// Seen to be open by the system at this moment.
+    Open {
+        /// How long it may have idled.
+        within: Option<Duration>,
+        /// Whether it has to have been reused before.
+        reused: bool,
+    },
 }
 
 impl Pool {
-    /// Takes a connection that is as good as can be known without a system call: the server has not closed
-    /// it, and has sent nothing that nobody asked for.
-    pub(crate) fn take(&mut self, address_version: u64) -> Option<Stream> {
+    /// Takes a connection that does: the server has not closed it, and has sent nothing that nobody asked for.
+    pub(crate) fn take(&mut self, address_version: u64, demand: Demand, now: Instant) -> Option<Stream> {
         self.forget_other_addresses(address_version);
-        while let Some(idle) = self.idle.pop_back() {
-            if !idle.stream.has_news() {
+        let Demand::Open { within, reused } = demand else {
+            while let Some(idle) = self.idle.pop_back() {
+                if !idle.stream.has_news() {
+                    return Some(idle.stream);
+                }
+            }
+            return None;
+        };
+        for at in (0..self.idle.len()).rev() {
+            let idle = &self.idle[at];
+            if within.is_some_and(|within| now.saturating_duration_since(idle.since) > within) {
+                // Those in front of it have idled for longer still.
+                return None;
+            }
+            if reused && !idle.reused {
+                continue;
+            }
+            if let Some(idle) = self.idle.remove(at).filter(|idle| idle.stream.is_quiet()) {
                 return Some(idle.stream);
             }
         }
         None
     }
 
-    /// Keeps a connection for the next request, at most `limit` of them.
-    pub(crate) fn put(&mut self, stream: Stream, address_version: u64, limit: usize, now: Instant) {
+    /// Keeps a connection for the next request, at most `limit` of them. `reused`: it was taken from here before.
+    pub(crate) fn put(
+        &mut self,
+        stream: Stream,
+        address_version: u64,
+        reused: bool,
+        limit: usize,
+        now: Instant,
+    ) {
         self.forget_other_addresses(address_version);
         if limit == 0 {
             return;
@@ -48,7 +86,7 @@ impl Pool {
         if self.idle.len() >= limit {
             self.idle.pop_front();
         }
-        self.idle.push_back(Idle { stream, since: now });
+        self.idle.push_back(Idle { stream, since: now, reused });
     }
 
     /// Closes those that idle for longer than `timeout`, and those that the server has closed.
@@ -99,10 +137,10 @@ mod tests {
         let Stream::Tcp(socket) = &bad else { unreachable!("made over TCP") };
         socket.readable().await.unwrap();
         assert!(bad.has_news());
-        pool.put(good, 0, 8, Instant::now());
-        pool.put(bad, 0, 8, Instant::now());
-        assert!(pool.take(0).is_some());
-        assert!(pool.take(0).is_none());
+        pool.put(good, 0, false, 8, Instant::now());
+        pool.put(bad, 0, false, 8, Instant::now());
+        assert!(pool.take(0, Demand::Likely, Instant::now()).is_some());
+        assert!(pool.take(0, Demand::Likely, Instant::now()).is_none());
     }
 
     #[tokio::test]
@@ -112,10 +150,10 @@ mod tests {
         for _ in 0..3 {
             let (near, kept) = pair().await;
             far.push(kept);
-            pool.put(near, 0, 2, Instant::now());
+            pool.put(near, 0, false, 2, Instant::now());
         }
         assert_eq!(pool.idle.len(), 2);
-        assert!(pool.take(1).is_none());
+        assert!(pool.take(1, Demand::Likely, Instant::now()).is_none());
     }
 
     #[tokio::test]
@@ -123,10 +161,43 @@ mod tests {
         let mut pool = Pool::default();
         let (near, _far) = pair().await;
         let now = Instant::now();
-        pool.put(near, 0, 8, now);
+        pool.put(near, 0, false, 8, now);
         pool.purge(now + Duration::from_secs(4), Duration::from_secs(5));
         assert_eq!(pool.idle.len(), 1);
         pool.purge(now + Duration::from_secs(6), Duration::from_secs(5));
         assert_eq!(pool.idle.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_end_that_the_runtime_has_not_heard_of_is_seen_where_that_is_asked_for() {
+        let demand = Demand::Open { within: None, reused: false };
+        let (mut pool, now) = (Pool::default(), Instant::now());
+        let (near, far) = pair().await;
+        // The runtime looks at its sockets when all tasks wait, and none does from here on.
+        drop(far);
+        assert!(!near.has_news() && !near.is_quiet());
+        pool.put(near, 0, false, 8, now);
+        assert!(pool.take(0, demand, now).is_none());
+        let (near, _far) = pair().await;
+        pool.put(near, 0, false, 8, now);
+        assert!(pool.take(0, demand, now).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_has_idled_for_too_long_or_was_never_reused_is_left_for_those_who_can_have_it() {
+        let (mut pool, now) = (Pool::default(), Instant::now());
+        let (old, _far) = pair().await;
+        let (young, _other) = pair().await;
+        pool.put(old, 0, true, 8, now);
+        pool.put(young, 0, false, 8, now + Duration::from_secs(2));
+        let later = now + Duration::from_secs(3);
+        let reused = Demand::Open { within: Some(Duration::from_secs(1)), reused: true };
+        assert!(pool.take(0, reused, later).is_none());
+        let any = Demand::Open { within: Some(Duration::from_secs(1)), reused: false };
+        assert!(pool.take(0, any, later).is_some());
+        assert!(pool.take(0, any, later).is_none());
+        assert_eq!(pool.idle.len(), 1);
+        let reused = Demand::Open { within: None, reused: true };
+        assert!(pool.take(0, reused, later).is_some());
     }
 }

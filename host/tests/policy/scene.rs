@@ -73,6 +73,7 @@ pub(crate) fn backend(servers: usize) -> model::Backend {
         retries: 3,
         redispatch: false,
         abortonclose: model::AbortOnClose::WhileWaiting,
+        http_reuse: Default::default(),
         retry_on: Default::default(),
         retry_budget: None,
         circuit_breaker: None,

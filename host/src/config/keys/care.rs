@@ -48,6 +48,18 @@ pub(super) const KEYS: &[Key] = &[
         example: "check = true\nobserve = \"layer7\"\non_error = \"mark-down\"",
     },
     Key {
+        name: "http_reuse",
+        scopes: BACKENDS,
+        kind: "\"never\", \"safe\", \"aggressive\" or \"always\"",
+        default: "`\"safe\"`",
+        haproxy: "http-reuse",
+        doc: "Which requests may have a connection to a server that others had before. One that may come twice without harm always \
+              may, but with `\"never\"`, where connections belong to their clients. What must not come twice gets, with \
+              `\"safe\"`, a new connection if it is a client's first request, else one that served another a moment ago and is \
+              seen to be open, or a new one; see [server care](server-care.md#connections-that-are-used-again).",
+        example: "http_reuse = \"never\"",
+    },
+    Key {
         name: "retry_on",
         scopes: BACKENDS,
         kind: "\"conn-failure\", \"empty-response\", \"junk-response\", \"response-timeout\", \"all-retryable-errors\", \"none\", a \

@@ -47,6 +47,20 @@ impl OnError {
     }
 }
 
+/// Which requests may have a connection to a server that has served others: HAProxy's `http-reuse`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HttpReuse {
+    /// Those of the client for whom it was made.
+    Never,
+    /// Those that may come twice; and others, but for a client's first, on one that served another a moment ago.
+    #[default]
+    Safe,
+    /// As [`HttpReuse::Safe`], however long it has idled; a client's first too, on one that was reused before.
+    Aggressive,
+    /// All.
+    Always,
+}
+
 /// What is tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryOn {

@@ -16,6 +16,7 @@ use hyper::client::conn::TrySendError;
 use hyper::{Request, Response, StatusCode};
 use tokio::io::ReadBuf;
 
+use super::Sessions;
 use super::head::{self, CONTINUE};
 use super::outgoing::{Body, Outgoing};
 use super::session::Seat;
@@ -64,6 +65,9 @@ enum Answer {
     Ended,
     /// The server has not looked at the request.
     HandedBack,
+    /// The connection broke; what the server made of the request is not known.
+    Lost,
+    /// The server, or this side, gave up the request.
     Broken,
 }
 
@@ -94,9 +98,26 @@ impl Call {
         Stream::Carried(Box::new(Side(self.clone())))
     }
 
-    /// Whether the server has not looked at the request, and all that was written of it is still there.
-    pub(crate) fn may_go_again(&self) -> bool {
-        matches!(self.state.borrow().answer, Answer::HandedBack) && self.outgoing.is_kept()
+    /// Whether the server says that it has not looked at the request.
+    pub(crate) fn is_handed_back(&self) -> bool {
+        matches!(self.state.borrow().answer, Answer::HandedBack)
+    }
+
+    /// Whether the connection broke before anything came.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self.state.borrow().answer, Answer::Lost)
+    }
+
+    /// Whether all that was written of the request is still there, so that another connection can have it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.outgoing.is_kept()
+    }
+
+    /// Has the connection belong to others, who alone share it from now on.
+    pub(crate) fn give(&self, from: &Sessions, to: &Sessions) {
+        if let Some(seat) = &self.state.borrow().seat {
+            from.give(seat, to);
+        }
     }
 
     /// The server did not answer in time. If it said nothing to anybody else either, others do not wait for it.
@@ -234,7 +255,11 @@ impl State {
                     if let Some(seat) = self.seat.as_ref().filter(|_| unseen) {
                         seat.retire();
                     }
-                    self.answer = if unseen { Answer::HandedBack } else { Answer::Broken };
+                    self.answer = match () {
+                        () if unseen => Answer::HandedBack,
+                        () if is_broken_connection(error.error()) => Answer::Lost,
+                        () => Answer::Broken,
+                    };
                 }
             }
             if self.read < self.text.len() {
@@ -244,7 +269,9 @@ impl State {
         match &mut self.answer {
             Answer::Coming(upload, _) => upload.poll_pending(context),
             Answer::Ended => Poll::Ready(Ok(&[])),
-            Answer::Broken | Answer::HandedBack => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            Answer::Broken | Answer::Lost | Answer::HandedBack => {
+                Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+            }
             // Whoever reads has written the request's head before.
             Answer::Unsent | Answer::Awaited(_) => Poll::Pending,
         }
@@ -293,11 +320,9 @@ impl State {
                     count
                 }
                 Poll::Ready(Err(error)) => {
-                    self.answer = if let Answer::HandedBack = self.answer {
-                        Answer::HandedBack
-                    } else {
-                        Answer::Broken
-                    };
+                    if !matches!(self.answer, Answer::HandedBack | Answer::Lost) {
+                        self.answer = Answer::Broken;
+                    }
                     if space.remaining() == before {
                         return Poll::Ready(Err(error));
                     }
@@ -323,6 +348,11 @@ fn is_unseen(error: &hyper::Error) -> bool {
         words.starts_with("connection error received: ")
             || words.starts_with("stream error received: refused stream")
     })
+}
+
+/// Whether the connection broke under a request: neither it nor the connection was ended by a word of the protocol.
+fn is_broken_connection(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<io::Error>())
 }
 
 /// A call's side towards the exchange.

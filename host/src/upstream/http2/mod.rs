@@ -82,6 +82,15 @@ impl Sessions {
         }
     }
 
+    /// Has the connection of a place belong to others, where it is one of these.
+    pub(super) fn give(&self, seat: &Seat, to: &Sessions) {
+        let mut open = self.0.open.borrow_mut();
+        // Where somebody has taken it already, it is theirs alone.
+        if let Some(at) = open.iter().position(|session| Rc::ptr_eq(session, seat.session())) {
+            to.0.open.borrow_mut().push(open.remove(at));
+        }
+    }
+
     /// Closes those that have idled for longer than `timeout`.
     pub(super) fn purge(&self, now: Instant, timeout: Duration) {
         self.0.open.borrow_mut().retain(|session| {

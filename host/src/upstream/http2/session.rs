@@ -154,6 +154,21 @@ impl Seat {
         self.session.sender.clone().try_send_request(request)
     }
 
+    /// Whether no other request is on the connection.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.session.active.get() == 1
+    }
+
+    /// Whether the connection takes no further requests.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.session.is_gone()
+    }
+
+    /// The connection that it is on.
+    pub(super) fn session(&self) -> &Rc<Session> {
+        &self.session
+    }
+
     /// Keeps further requests off the connection.
     pub(super) fn retire(&self) {
         self.session.retired.set(true);

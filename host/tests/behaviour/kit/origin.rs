@@ -150,6 +150,7 @@ impl Builder {
             healthy: AtomicBool::new(true),
             checks: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
             seen: Mutex::default(),
             open: Mutex::default(),
             running: AtomicBool::new(true),
@@ -183,6 +184,7 @@ struct State {
     healthy: AtomicBool,
     checks: AtomicUsize,
     connections: AtomicUsize,
+    ended: AtomicUsize,
     seen: Mutex<Vec<Message>>,
     open: Mutex<Vec<Socket>>,
     running: AtomicBool,
@@ -228,6 +230,11 @@ impl Origin {
     /// The connections so far, those of health checks included.
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Relaxed)
+    }
+
+    /// How many of them have ended.
+    pub(crate) fn ended(&self) -> usize {
+        self.state.ended.load(Relaxed)
     }
 
     /// Says whether its health checks pass from now on.
@@ -305,6 +312,7 @@ impl State {
                 // A connection that breaks concerns its test alone, which sees it at the other end.
                 while matches!(state.one(&mut wire), Ok(Next::Keep)) {}
                 let _ = wire.socket().shutdown(Shutdown::Both);
+                state.ended.fetch_add(1, Relaxed);
             });
         }
     }

@@ -212,6 +212,17 @@ impl Wire {
         }
     }
 
+    /// The address on the other side, by which connections over TCP are told apart.
+    pub(crate) fn peer(&self) -> String {
+        match &self.socket {
+            Socket::Tcp(stream) => stream.peer_addr(),
+            Socket::Tls(tls) => tls.sock.peer_addr(),
+            Socket::Unix(_) => return String::new(),
+        }
+        .map(|address| address.to_string())
+        .unwrap_or_default()
+    }
+
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }
