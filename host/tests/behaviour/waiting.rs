@@ -141,7 +141,11 @@ fn requests_of_clients_that_have_left_do_not_wait_before_those_of_the_living() {
     assert_eq!((holding.response().text(), living.response().text()), ("a".to_owned(), "a".to_owned()));
     assert_eq!(a.requests().len(), 2);
     logged(&proxy, "/dead", "app/<NOSRV>", -1, "CQ--");
-    let dead: Vec<_> = proxy.exchanges().into_iter().filter(|line| line.path() == "/dead").collect();
+    // Each worker hands its lines over by itself.
+    let dead = until("each is logged", || {
+        let lines = proxy.exchanges().into_iter().filter(|line| line.path() == "/dead");
+        Some(lines.collect::<Vec<_>>()).filter(|lines| lines.len() >= 12)
+    });
     assert_eq!(dead.len(), 12, "each is logged once");
     assert!(dead.iter().all(|line| (line.status, &*line.state, line.bytes) == (-1, "CQ--", 0)));
     assert!(dead.iter().all(|line| line.timers[1] >= 0 && line.timers[2] == -1));
