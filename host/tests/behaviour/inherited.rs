@@ -107,9 +107,9 @@ fn a_socket_that_was_handed_over_can_be_taken_given_up_and_taken_again() {
     }
     let twice = with.clone().bind("fd@40");
     proxy.hang_up(&twice, "the old one stays");
-    let both = plain.clone().more(&format!(
-        "[frontends.other]\nbind = \"fd@40\"\ndefault_backend = \"app\"\ntimeout = {{ client = \"5s\" }}\n"
-    ));
+    let both = plain.clone().more(
+        "[frontends.other]\nbind = \"fd@40\"\ndefault_backend = \"app\"\ntimeout = { client = \"5s\" }\n",
+    );
     proxy.reload(&both);
     assert_eq!(get(&address, "/other").text(), "a");
     assert_eq!(proxy.exchange("/other").frontend, "other");
