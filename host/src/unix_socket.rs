@@ -71,12 +71,14 @@ fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     }
 }
 
+/// From a name to a number.
+type LookUp = fn(&str) -> io::Result<u32>;
+
 /// Users and groups that a configuration names and the system does not know.
 pub(crate) fn unknown_accounts(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     for access in config.frontends.iter().flat_map(|frontend| &frontend.bind).map(|bind| &bind.access) {
-        let known: [(_, fn(&str) -> io::Result<u32>); 2] =
-            [(&access.user, accounts::user), (&access.group, accounts::group)];
+        let known: [(_, LookUp); 2] = [(&access.user, accounts::user), (&access.group, accounts::group)];
         for (account, look_up) in known {
             if let Some(Account::Name(name, spot)) = account
                 && let Err(error) = look_up(name)
@@ -136,7 +138,7 @@ impl Drop for SocketFile {
     }
 }
 
-fn number(account: &Option<Account>, look_up: impl Fn(&str) -> io::Result<u32>) -> io::Result<Option<u32>> {
+fn number(account: &Option<Account>, look_up: LookUp) -> io::Result<Option<u32>> {
     match account {
         None => Ok(None),
         Some(Account::Number(number)) => Ok(Some(*number)),
