@@ -18,24 +18,20 @@ use crate::failure::{self, Failure};
 use crate::h2;
 use crate::http::arrival;
 use crate::http::parse;
+use crate::linger;
 use crate::log::record::{Record, Tls};
 use crate::rules::Access;
 use crate::scratch::{Memory, Scratch};
 use crate::stats::ending;
 use crate::stats::tally::Finished;
-use crate::stream::Stream;
+use crate::stream::{Ending, Stream};
 use crate::timer::Timer;
 use crate::tls::TlsSession;
 use crate::upstream::Own;
 use crate::worker::{Doorway, FrontendSeat, Tune, Worker};
 
-/// How long, and for how many bytes, a client that is being refused is listened to, so that it sees why.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 1 << 20;
 /// How long a connection that has brought no request yet may still bring one while the process drains.
 const LAST_CALL: Duration = Duration::from_secs(1);
-/// How much is read at once of what nobody wants.
-const DISCARD: usize = 1024;
 
 /// The client's side of its exchanges.
 pub(crate) struct Client {
@@ -98,14 +94,15 @@ enum Read {
     Preface,
 }
 
-/// Serves a client until its connection ends.
+/// Serves a client until its connection ends. What is returned has to end in such a way that the client sees the last
+/// answer.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     doorway: Rc<Doorway>,
     stream: Stream,
     peer: Option<SocketAddr>,
     tls: Option<Arc<TlsSession>>,
-) {
+) -> Option<Ending> {
     let accepted = (Instant::now(), SystemTime::now());
     let mut client = Client::new(stream, peer, tls);
     let mut first = true;
@@ -133,15 +130,16 @@ pub(crate) async fn serve(
                     Exchange::new(&worker, &doorway, &generation, frontend, &mut client, came).run().await;
                 match next {
                     Next::Keep => {}
-                    Next::Close | Next::Linger => break,
-                    Next::Reset => return,
+                    Next::Close => break,
+                    Next::Linger => return client.hear_out(),
+                    Next::Reset => return None,
                 }
                 client.has_asked = true;
             }
             Arrival::Http2(began) => {
                 let Some(settings) = frontend.shared.config.http2.clone() else {
                     client.refuse(&worker, frontend, Failure::BadRequest, began).await;
-                    break;
+                    return client.hear_out();
                 };
                 client.scratch.release();
                 // A connection of HTTP/2 may last for days.
@@ -150,19 +148,23 @@ pub(crate) async fn serve(
                 return Box::pin(h2::serve(worker, doorway, settings, client)).await;
             }
             Arrival::Silence => return client.leave().await,
-            Arrival::Nothing(_) if frontend.shared.config.dontlognull => return,
+            Arrival::Nothing(_) if frontend.shared.config.dontlognull => return None,
             Arrival::Nothing(began) => {
                 client.refuse(&worker, frontend, Failure::ClientAbortsRequest, began).await;
                 break;
             }
             Arrival::Failed(failure, began) => {
                 client.refuse(&worker, frontend, failure, began).await;
+                if failure == Failure::BadRequest {
+                    // Nobody knows how much of it is still on its way.
+                    return client.hear_out();
+                }
                 break;
             }
         }
     }
     client.scratch.release();
-    client.linger().await;
+    client.part().await
 }
 
 impl Client {
@@ -318,11 +320,11 @@ impl Client {
         let outcome = failure.outcome();
         let mut bytes = 0;
         if let Some(status) = outcome.status {
-            self.timer.set(Instant::now(), config.timeout.client);
             let page = frontend.shared.pages.page(status).response(failure::Connection::Close, false);
             let page = secure::with_hsts(page, frontend, self);
             // Whether the client still takes the answer makes no difference now.
-            let _ = self.timer.limit(self.stream.write_all(&page)).await;
+            let sends = failure == Failure::BadRequest;
+            linger::answer(self, &page, config.timeout.client, sends).await;
             bytes = page.len() as u64;
         }
         let silent = self.buffer.is_empty() && failure == Failure::RequestTimeout;
@@ -372,7 +374,7 @@ impl Client {
 
     /// Ends a connection on which nothing is owed; by TLS with a word, without which a client could not tell it from one
     /// that somebody has cut.
-    async fn leave(mut self) {
+    async fn leave(mut self) -> Option<Ending> {
         if self.tls.is_some() {
             // Nobody waits until the socket takes it.
             poll_fn(|context| {
@@ -381,28 +383,23 @@ impl Client {
             })
             .await;
         }
+        None
     }
 
-    /// Ends the connection so that what was sent last arrives: a socket closed on bytes that were never read
-    /// is reset, and takes the answer with it.
-    async fn linger(mut self) {
-        let ended = poll_fn(|context| self.stream.split().1.poll_shutdown(context)).await;
-        if ended.is_err() || (self.buffer.is_empty() && !self.stream.has_news()) {
-            return;
+    /// Ends the connection, on which more of a request may be on its way.
+    fn hear_out(mut self) -> Option<Ending> {
+        self.scratch.release();
+        self.stream.into_ending()
+    }
+
+    /// Ends the connection, of whose requests all have been read. What is returned has to be heard out all the same.
+    async fn part(mut self) -> Option<Ending> {
+        let ended = poll_fn(|context| Poll::Ready(self.stream.split().1.poll_shutdown(context))).await;
+        match ended {
+            Poll::Ready(Ok(())) if self.buffer.is_empty() && !self.stream.has_news() => None,
+            Poll::Ready(Err(_)) => None,
+            _ => self.stream.into_ending(),
         }
-        self.timer.set(Instant::now(), Some(LINGER));
-        let (stream, buffer, mut left) = (&mut self.stream, &mut self.buffer, LINGER_BYTES);
-        let drained = async move {
-            while left > 0 {
-                buffer.gone(buffer.data().len());
-                buffer.ensure(DISCARD);
-                match stream.read(buffer).await {
-                    Ok(count) if count > 0 => left = left.saturating_sub(count),
-                    _ => return,
-                }
-            }
-        };
-        let _ = self.timer.limit(drained).await;
     }
 }
 

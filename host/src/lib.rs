@@ -11,6 +11,7 @@ mod h2;
 pub mod http;
 pub mod inherited;
 mod limit;
+mod linger;
 mod listener;
 pub mod log;
 mod pages;

@@ -57,6 +57,18 @@ pub(crate) trait Carrier: Debug {
 
     /// Makes dropping it tell the peer that what it got is not whole, or takes that back.
     fn reset_on_close(&self, resets: bool);
+
+    /// The socket under it, and how it ends; `None` where there is none of its own.
+    fn into_ending(self: Box<Self>) -> Option<Ending> {
+        None
+    }
+}
+
+/// A connection that is to end on this side: its socket, and what goes out on that before.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) socket: Stream,
+    pub(crate) rest: Vec<u8>,
 }
 
 /// A connection.
@@ -93,6 +105,14 @@ pub(crate) enum Writer<'a> {
 }
 
 impl Stream {
+    /// How it ends: on its socket, where it has one of its own.
+    pub(crate) fn into_ending(self) -> Option<Ending> {
+        match self {
+            Stream::Carried(carrier) => carrier.into_ending(),
+            socket => Some(Ending { socket, rest: Vec::new() }),
+        }
+    }
+
     /// Both sides, to be used at the same time.
     pub(crate) fn split(&mut self) -> (Reader<'_>, Writer<'_>) {
         match self {
@@ -106,11 +126,6 @@ impl Stream {
             }
             Stream::Carried(carrier) => (Reader::Carried(&**carrier), Writer::Carried(&**carrier)),
         }
-    }
-
-    /// Reads what there is into the buffer, which must have space; answers how many bytes, 0 at the end.
-    pub(crate) async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
-        std::future::poll_fn(|context| self.split().0.poll_read(context, buffer)).await
     }
 
     /// Writes all of it, and sends it on.

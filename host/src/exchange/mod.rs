@@ -43,6 +43,7 @@ use crate::http::cookies;
 use crate::http::head::{Framing, Known, Version};
 use crate::http::trailers::Sender;
 use crate::limit::Refusal;
+use crate::linger;
 use crate::policy::{Affinity, Key, Standing};
 use crate::worker::{BackendSeat, Doorway, FrontendSeat, Generation, Worker};
 use answer::Answer;
@@ -345,9 +346,9 @@ impl<'a> Exchange<'a> {
         let answer = &*secure::with_hsts(answer, self.frontend, self.client);
         self.story.status = Some(status);
         self.story.bytes += answer.len() as u64;
-        self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
-        let sent = self.client.timer.limit(self.client.stream.write_all(answer)).await;
-        if connection != Connection::Close && matches!(sent, Ok(Ok(()))) { Next::Keep } else { self.part() }
+        let timeout = self.frontend.shared.config.timeout.client;
+        let sent = linger::answer(self.client, answer, timeout, !self.upload.is_read()).await;
+        if connection != Connection::Close && sent { Next::Keep } else { self.part() }
     }
 
     /// How a connection ends that is not kept.

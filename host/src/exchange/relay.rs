@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::http::body::Encoding;
 use crate::http::head::{Framing, Version};
 use crate::http::trailers::Sender;
+use crate::linger::Discard;
 use crate::policy::{Amendment, Key, KeyEdit, Reply, Standing};
 use crate::stream::Stream;
 
@@ -121,7 +122,7 @@ impl Exchange<'_> {
         let (upload, story, pace) = (&mut self.upload, &mut self.story, &self.pace);
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = attempt.stream.split();
-        let mut waits = None;
+        let (mut waits, mut discard) = (None, Discard::default());
         poll_fn(|context| {
             let down = match download.poll(context, &mut from_server, &mut attempt.buffer, &mut to_client) {
                 // A reset shows but once, and sending the request came upon it: this was no end in order.
@@ -150,6 +151,10 @@ impl Exchange<'_> {
                     Poll::Pending => false,
                 }
             };
+            if attempt.broken && !upload.is_read() {
+                // The client may read nothing before all of it is sent.
+                upload.moved |= discard.take(context, &mut from_client, buffer);
+            }
             // A server of HTTP/2 that has answered may want no more of the request.
             if down && !up && from_server.is_abandoned(context) {
                 attempt.broken = true;

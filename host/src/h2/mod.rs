@@ -35,7 +35,7 @@ use crate::connection::{Came, Client, Permitted};
 use crate::exchange::{Exchange, Next};
 use crate::failure::Failure;
 use crate::scratch::Scratch;
-use crate::stream::Stream::Carried;
+use crate::stream::{Ending, Stream::Carried};
 use crate::timer::Timer;
 use crate::tls::TlsSession;
 use crate::upstream::Own;
@@ -86,8 +86,14 @@ struct Connection {
 /// Counts an exchange for as long as this lives.
 struct Active(Rc<Connection>);
 
-/// Serves a client until its connection ends.
-pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Http2, client: Client) {
+/// Serves a client until its connection ends. What is returned has to end in such a way that the client sees the last
+/// frames.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    doorway: Rc<Doorway>,
+    settings: Http2,
+    client: Client,
+) -> Option<Ending> {
     let connection = Rc::new(Connection {
         worker,
         doorway,
@@ -110,8 +116,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
     let service =
         service_fn(move |request: Request<Incoming>| answer(shared.clone(), tasks.clone(), request));
     let screen = Screen::new(settings.max_frame_size as usize, header_list);
-    let served = builder.serve_connection(Wire::of_client(client.stream, client.buffer, screen), service);
-    let mut served = std::pin::pin!(served);
+    let stream = Rc::new(RefCell::new(client.stream));
+    let served = builder.serve_connection(Wire::of_client(stream.clone(), client.buffer, screen), service);
+    let mut served = Box::pin(served);
     let mut timer = Timer::default();
     let mut leaving = false;
     poll_fn(|context| {
@@ -143,10 +150,12 @@ pub(crate) async fn serve(worker: Rc<Worker>, doorway: Rc<Doorway>, settings: Ht
         }
     })
     .await;
+    drop(served);
     // Those whose client has gone still end, and are logged.
     while connection.active.get() > 0 {
         connection.room.notified().await;
     }
+    Rc::into_inner(stream)?.into_inner().into_ending()
 }
 
 fn builder(tasks: Tasks, settings: &Http2, header_list: usize) -> http2::Builder<Tasks> {

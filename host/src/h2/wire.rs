@@ -1,8 +1,10 @@
 //! The socket of a client, or of a server, as hyper wants it, and where hyper's tasks run: on the worker's own thread.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Executor, Read, ReadBufCursor, Write};
@@ -31,7 +33,8 @@ pub(crate) fn run(task: impl Future<Output = ()> + 'static) {
 /// The byte stream under a connection of HTTP/2.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: Stream,
+    /// Whoever has it as well gets it back once hyper is done with it.
+    stream: Rc<RefCell<Stream>>,
     /// What has been read and not handed on.
     buffer: Buffer,
     /// How much of a client's [`BEGIN`] has been handed on.
@@ -57,12 +60,12 @@ const READ: usize = 16 * 1024 + 9;
 
 impl Wire {
     /// The stream from which `buffer` has been read already.
-    pub(crate) fn new(stream: Stream, buffer: Buffer) -> Wire {
+    pub(crate) fn new(stream: Rc<RefCell<Stream>>, buffer: Buffer) -> Wire {
         Wire { stream, buffer, begun: BEGIN, screen: None }
     }
 
     /// The same, of a client: what has been read and what follows must begin as clients begin, and is looked at.
-    pub(super) fn of_client(stream: Stream, buffer: Buffer, screen: Screen) -> Wire {
+    pub(super) fn of_client(stream: Rc<RefCell<Stream>>, buffer: Buffer, screen: Screen) -> Wire {
         Wire { begun: 0, screen: Some((screen, Replaced::default())), ..Wire::new(stream, buffer) }
     }
 }
@@ -146,7 +149,9 @@ impl Read for Wire {
             }
             // Part of a frame that is looked at as a whole may be here.
             let held = wire.buffer.data().len();
-            let read = wire.stream.split().0.poll_fill(context, &mut wire.buffer, READ.max(2 * held));
+            let mut stream = wire.stream.borrow_mut();
+            let read = stream.split().0.poll_fill(context, &mut wire.buffer, READ.max(2 * held));
+            drop(stream);
             if ready!(read)? == 0 {
                 match &mut wire.screen {
                     Some((screen, _)) if held > 0 => screen.ended(),
@@ -159,15 +164,15 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().stream.split().1.poll_write(context, bytes)
+        self.get_mut().stream.borrow_mut().split().1.poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().stream.split().1.poll_flush(context)
+        self.get_mut().stream.borrow_mut().split().1.poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().stream.split().1.poll_shutdown(context)
+        self.get_mut().stream.borrow_mut().split().1.poll_shutdown(context)
     }
 }
 

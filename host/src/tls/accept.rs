@@ -15,7 +15,7 @@ use super::listener::Listener;
 use super::session::TlsSession;
 use crate::log::LostConnection;
 use crate::stats::tally::TlsTally;
-use crate::stream::Stream;
+use crate::stream::{Ending, Stream};
 use crate::timer::Timer;
 use crate::worker::{Doorway, Worker};
 
@@ -34,25 +34,27 @@ enum Failed {
     Gone,
 }
 
-/// Makes TLS of a client's connection. `None` where that fails, which is logged.
+/// Makes TLS of a client's connection. Where that fails, which is logged, the client may have to be heard out, so that it
+/// sees why.
 pub(crate) async fn accept(
     worker: &Worker,
     doorway: &Doorway,
     listener: &Listener,
     socket: Stream,
     peer: Option<SocketAddr>,
-) -> Option<(Stream, Arc<TlsSession>)> {
+) -> Result<(Stream, Arc<TlsSession>), Option<Ending>> {
     let accepted = SystemTime::now();
     let timeout = {
         let generation = worker.generation();
-        let timeouts = generation.frontends.get(doorway.frontend()?)?.shared.config.timeout;
+        let frontend = doorway.frontend().and_then(|index| generation.frontends.get(index));
+        let timeouts = frontend.ok_or(None)?.shared.config.timeout;
         timeouts.http_request.or(timeouts.client).unwrap_or(HANDSHAKE)
     };
     let connection = match ServerConnection::new(listener.config.clone()) {
         Ok(connection) => connection,
         Err(error) => {
             tracing::error!(%error, "a client's TLS cannot begin");
-            return None;
+            return Err(None);
         }
     };
     let mut state = State::new(socket, Connection::Server(connection));
@@ -74,18 +76,19 @@ pub(crate) async fn accept(
     .await;
     match done {
         Ok(()) => {
-            let Connection::Server(connection) = state.connection() else { return None };
+            let Connection::Server(connection) = state.connection() else { return Err(None) };
             let session = TlsSession::of(connection);
             count(worker, doorway, |tally| {
                 tally.handshakes.add(1);
                 tally.resumed.add(u64::from(session.resumed));
             });
-            Some((state.into_stream(), Arc::new(session)))
+            Ok((state.into_stream(), Arc::new(session)))
         }
         Err(failed) => {
             count(worker, doorway, |tally| tally.failures.add(1));
             log(worker, doorway, accepted, peer, &failed);
-            None
+            let told = matches!(failed, Failed::Broken(Broken::Refused(_)));
+            Err(if told { state.into_ending() } else { None })
         }
     }
 }

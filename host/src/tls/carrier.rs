@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use rustls::Connection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::stream::{Carrier, Stream};
+use crate::stream::{Carrier, Ending, Stream};
 
 /// The most plain text that is encrypted before some of it has gone out: what one write to the socket can take.
 const BUFFER_LIMIT: usize = 64 * 1024;
@@ -87,6 +87,19 @@ impl State {
     /// The byte stream, once the handshake is done.
     pub(super) fn into_stream(self) -> Stream {
         Stream::Carried(Box::new(Tls(RefCell::new(self))))
+    }
+
+    /// The socket, and what of TLS goes out on it before its end. What still comes there need not be decrypted.
+    pub(super) fn into_ending(self) -> Option<Ending> {
+        let State { socket, mut connection, closing, .. } = self;
+        if !closing {
+            connection.send_close_notify();
+        }
+        let mut rest = Vec::new();
+        while connection.wants_write() {
+            connection.write_tls(&mut rest).ok()?;
+        }
+        Some(Ending { socket, rest })
     }
 
     /// Ready when there is data, or the end, or an error.
@@ -212,6 +225,10 @@ impl Carrier for Tls {
 
     fn reset_on_close(&self, resets: bool) {
         self.0.borrow().socket.reset_on_close(resets);
+    }
+
+    fn into_ending(self: Box<Self>) -> Option<Ending> {
+        self.0.into_inner().into_ending()
     }
 }
 

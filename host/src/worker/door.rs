@@ -14,8 +14,9 @@ use super::Worker;
 use crate::connection;
 use crate::count::Count;
 use crate::limit::Place;
+use crate::linger;
 use crate::listener::Listener;
-use crate::stream::Stream;
+use crate::stream::{Ending, Stream};
 use crate::tls;
 
 /// How long accepting rests after the system refused for want of something, such as file descriptors.
@@ -201,14 +202,17 @@ async fn secured(
     listener: Rc<tls::Listener>,
     stream: Stream,
     peer: Option<SocketAddr>,
-) {
+) -> Option<Ending> {
     if !is_permitted(&worker, &doorway, peer) {
-        return denied(&worker, &doorway);
+        denied(&worker, &doorway);
+        return None;
     }
-    if let Some((stream, session)) = tls::accept(&worker, &doorway, &listener, stream, peer).await {
-        drop(listener);
-        connection::serve(worker, doorway, stream, peer, Some(session)).await;
-    }
+    let (stream, session) = match tls::accept(&worker, &doorway, &listener, stream, peer).await {
+        Ok(accepted) => accepted,
+        Err(ending) => return ending,
+    };
+    drop(listener);
+    connection::serve(worker, doorway, stream, peer, Some(session)).await
 }
 
 /// A connection's places under the bounds of its listener, frontend and process.
@@ -271,13 +275,27 @@ impl Task {
         Task { worker: worker.clone(), id, _places: places, _held: held }
     }
 
-    async fn run(self, connection: impl Future<Output = ()>) {
+    async fn run(self, connection: impl Future<Output = Option<Ending>>) {
+        self.register().await;
+        if let Some(ending) = connection.await {
+            // A task of its own holds nothing but the socket; with this one go its places and its memory.
+            let task = Task::new(&self.worker, None, Vec::new());
+            drop(tokio::task::spawn_local(task.hear_out(ending)));
+        }
+    }
+
+    async fn hear_out(self, ending: Ending) {
+        self.register().await;
+        linger::hear_out(&self.worker, ending).await;
+    }
+
+    /// Lets the worker wake the task.
+    async fn register(&self) {
         std::future::poll_fn(|context| {
             self.worker.tasks.borrow_mut()[self.id] = context.waker().clone();
             Poll::Ready(())
         })
         .await;
-        connection.await;
     }
 }
 

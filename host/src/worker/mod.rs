@@ -25,6 +25,7 @@ use crate::backend::server::Server;
 use crate::config::model::{self, BindAddress};
 use crate::count::Count;
 use crate::limit::Limits;
+use crate::linger::Lingering;
 use crate::listener::Listener;
 use crate::log::{ExchangeLog, LostConnection, Record, WorkerLog};
 use crate::pages::Pages;
@@ -196,6 +197,8 @@ pub(crate) struct Worker {
     /// The tasks of connections and doors, to be woken when they are to look whether they should go on.
     tasks: RefCell<Slab<Waker>>,
     idle: Notify,
+    /// Clients that are heard out.
+    pub(crate) lingering: Lingering,
 }
 
 impl Worker {
@@ -276,6 +279,7 @@ pub(crate) fn run(
         draining: Cell::new(false),
         tasks: RefCell::default(),
         idle: Notify::new(),
+        lingering: Lingering::default(),
     });
     runtime.block_on(command_loop(worker, commands));
 }

@@ -19,6 +19,7 @@ mod cookies;
 mod denials;
 mod discovery;
 mod discovery_sources;
+mod early_answers;
 mod ending;
 mod failed_reloads;
 mod failures;
