@@ -2,12 +2,17 @@
 //! warnings at a start. Bounds that are found out under load are found out too late.
 
 use crate::config::Problem;
-use crate::config::model::{BindAddress, Config, ServerAddress};
+use crate::config::model::{BindAddress, Config, Protocol, ServerAddress};
+use crate::exchange::transfer;
+use crate::{h2, linger, upstream};
 
 /// Descriptors beside those of connections: standard streams, runtimes, logs, policies' files, signals.
 const RESERVE: u64 = 100;
-/// What a connection that is being served holds beside its two buffers, in bytes: both sockets, its task, its heads.
+/// What an exchange holds beside its two buffers, in bytes: both sockets, its task, its heads.
 const CONNECTION: u64 = 16 * 1024;
+/// What a connection of HTTP/2 holds beside its exchanges and the bodies that came: what is being read and written, a head
+/// that is not whole, tables of headers.
+const HTTP2: u64 = 64 * 1024;
 
 /// What the system allows this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,14 +60,37 @@ pub(crate) fn shortages(config: &Config, system: &System) -> Vec<Problem> {
         .collect()
 }
 
-/// The open files that a configuration may need: two a client, one a listening socket of a worker, one a health check.
-/// `None` where it sets no bound.
+/// How many exchanges there may be at once for each client that there may be. Those of HTTP/2 may have as many together,
+/// and one each beside.
+fn exchanges_for_each(config: &Config) -> u64 {
+    if config.frontends.iter().any(|frontend| frontend.http2.is_some()) { 2 } else { 1 }
+}
+
+/// What a client may make the process hold, in bytes, with its share of the exchanges.
+fn memory_for_each(config: &Config) -> u64 {
+    let windows = config.frontends.iter().filter_map(|frontend| frontend.http2.as_ref());
+    let larger = windows.max_by_key(|http2| http2.initial_connection_window_size);
+    // A body that fills its buffer makes it grow.
+    let buffer = config.global.tune.bufsize.max(transfer::LARGE) as u64;
+    let mut exchange = 2 * buffer + CONNECTION;
+    let servers = config.backends.iter().flat_map(|backend| &backend.servers);
+    if servers.clone().any(|server| server.protocol == Protocol::Http2) {
+        exchange += upstream::http2::MEMORY as u64;
+    }
+    let Some(http2) = larger else { return exchange };
+    exchange += (h2::SEND_BUFFER + 2 * h2::frames::ENOUGH) as u64 + u64::from(http2.max_frame_size);
+    HTTP2 + u64::from(http2.initial_connection_window_size) + exchanges_for_each(config) * exchange
+}
+
+/// The open files that a configuration may need: one a client, one an exchange, one a listening socket of a worker, one a
+/// health check, and those of clients that are heard out. `None` where it sets no bound.
 fn files_needed(config: &Config) -> Option<u64> {
     let clients = u64::from(config.global.maxconn?);
     let listeners: usize = config.frontends.iter().map(|frontend| frontend.bind.len()).sum();
     let checks = config.backends.iter().flat_map(|backend| &backend.servers);
     let checks = checks.filter(|server| server.check.is_some()).count();
-    Some(2 * clients + (listeners * config.global.nbthread + checks) as u64 + RESERVE)
+    let for_workers = config.global.nbthread * (listeners + linger::MOST);
+    Some((1 + exchanges_for_each(config)) * clients + (for_workers + checks) as u64 + RESERVE)
 }
 
 fn files(config: &Config, system: &System) -> Option<Problem> {
@@ -72,7 +100,8 @@ fn files(config: &Config, system: &System) -> Option<Problem> {
             let message = format!(
                 "`maxconn = {maxconn}` may need {needed} open files, and this process may have {files} at most"
             );
-            let fit = files.saturating_sub(needed - 2 * u64::from(maxconn)) / 2;
+            let each = 1 + exchanges_for_each(config);
+            let fit = files.saturating_sub(needed - each * u64::from(maxconn)) / each;
             let help = format!(
                 "raise the hard limit (`LimitNOFILE={needed}` in a systemd unit, `ulimit -Hn {needed}` in a shell), or \
                  set `maxconn` to {fit}"
@@ -101,8 +130,8 @@ fn backlog(config: &Config, system: &System) -> Option<Problem> {
 
 fn memory(config: &Config, system: &System) -> Option<Problem> {
     let memory = system.memory?;
-    let (maxconn, bufsize) = (config.global.maxconn?, config.global.tune.bufsize as u64);
-    let needed = u64::from(maxconn).checked_mul(2 * bufsize + CONNECTION)?;
+    let maxconn = config.global.maxconn?;
+    let needed = u64::from(maxconn).checked_mul(memory_for_each(config))?;
     if needed <= memory {
         return None;
     }
@@ -112,7 +141,13 @@ fn memory(config: &Config, system: &System) -> Option<Problem> {
         mib(needed),
         mib(memory)
     );
-    Some(Problem::warning(None, message).help("a smaller `maxconn`, or a smaller `tune.bufsize`"))
+    let help = if exchanges_for_each(config) > 1 {
+        "a smaller `maxconn`; over HTTP/2 a client may hold more than over HTTP/1.1: `h2 = { \
+         initial_connection_window_size = \"64k\" }`, or `h2 = false`"
+    } else {
+        "a smaller `maxconn`, or a smaller `tune.bufsize`"
+    };
+    Some(Problem::warning(None, message).help(help))
 }
 
 /// Backends whose servers cannot be given as many connections as clients may ask for: each address of a server has the
@@ -160,8 +195,12 @@ mod tests {
         System { files: 1 << 20, somaxconn: Some(65_535), ports: Some(28_232), memory: Some(1 << 40) };
 
     fn found(global: &str, server: &str, system: &System) -> Vec<String> {
+        found_with(global, "", server, system)
+    }
+
+    fn found_with(global: &str, defaults: &str, server: &str, system: &System) -> Vec<String> {
         let text = format!(
-            "[global]\nnbthread = 2\n{global}\n[defaults]\ntimeout = {{ connect = \"5s\", client = \"10s\", server = \
+            "[global]\nnbthread = 2\n{global}\n[defaults]\n{defaults}\ntimeout = {{ connect = \"5s\", client = \"10s\", server = \
              \"10s\" }}\n[frontends.web]\nbind = \"127.0.0.1:80\"\nbacklog = 4096\ndefault_backend = \
              \"app\"\n[backends.app]\nservers = [{{ name = \"a\", address = \"127.0.0.1:81\", check = true{server} }}]\n"
         );
@@ -176,8 +215,8 @@ mod tests {
     }
 
     #[test]
-    fn open_files_are_two_a_client_and_some() {
-        let needed = 2 * 4096 + 2 + 1 + RESERVE;
+    fn open_files_are_one_a_client_one_an_exchange_and_some() {
+        let needed = 3 * 4096 + 2 * (1 + linger::MOST as u64) + 1 + RESERVE;
         assert_eq!(found("maxconn = 4096", "", &System { files: needed, ..PLENTY }), [""; 0]);
         let short = found("maxconn = 4096", "", &System { files: needed - 1, ..PLENTY });
         assert_eq!(
@@ -207,14 +246,38 @@ mod tests {
 
     #[test]
     fn buffers_for_all_must_fit_into_memory() {
-        let needed = 4096 * (2 * 16 * 1024 + CONNECTION);
-        assert_eq!(found("maxconn = 4096", "", &System { memory: Some(needed), ..PLENTY }), [""; 0]);
-        let short = found("maxconn = 4096", "", &System { memory: Some(needed - 1), ..PLENTY });
-        assert_eq!(
-            short,
-            ["`maxconn = 4096` may need 192 MiB while all are busy, and there are 191 MiB"],
-            "{short:?}"
-        );
+        const KIB: u64 = 1024;
+        let one = 2 * 64 * KIB + CONNECTION;
+        let over_http2 = one + 64 * KIB + 64 * KIB + 16 * KIB;
+        let both = HTTP2 + 256 * KIB + 2 * over_http2;
+        let to_http2 = upstream::http2::MEMORY as u64;
+        let newer = ", proto = \"h2\"";
+        for (older, server, each) in [
+            ("", "", both),
+            ("", newer, both + 2 * to_http2),
+            ("h2 = false", "", one),
+            ("h2 = false", newer, one + to_http2),
+            (
+                "h2 = { initial_connection_window_size = \"1M\", max_frame_size = \"32k\" }",
+                "",
+                both + 768 * KIB + 32 * KIB,
+            ),
+        ] {
+            let needed = 4096 * each;
+            let found = |memory| {
+                found_with("maxconn = 4096", older, server, &System { memory: Some(memory), ..PLENTY })
+            };
+            assert_eq!(found(needed), [""; 0], "{older} {server}");
+            let short = found(needed - 1);
+            let (need, have) = (needed >> 20, (needed - 1) >> 20);
+            assert_eq!(
+                short,
+                [format!(
+                    "`maxconn = 4096` may need {need} MiB while all are busy, and there are {have} MiB"
+                )],
+                "{older} {server}"
+            );
+        }
     }
 
     #[test]

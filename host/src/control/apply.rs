@@ -344,6 +344,7 @@ impl Control {
         doors: &HashMap<BindAddress, OpenDoor>,
     ) {
         self.process.connections.set_limit(config.global.maxconn);
+        self.process.streams.set_limit(config.global.maxconn);
         for frontend in frontends {
             frontend.connections.set_limit(frontend.config.maxconn);
             for bind in &frontend.config.bind {

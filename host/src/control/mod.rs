@@ -107,7 +107,8 @@ impl Control {
         let process_log = ProcessLog::install();
         let logs = Logs::new(config)?;
         process_log.to_targets(logs.target_set(&config.global.log)?);
-        let process = Arc::new(Process { connections: Arc::new(Count::new(config.global.maxconn)) });
+        let count = || Arc::new(Count::new(config.global.maxconn));
+        let process = Arc::new(Process { connections: count(), streams: count() });
         let mut workers = Vec::new();
         for index in 0..config.global.nbthread {
             let (commands, inbox) = unbounded_channel();

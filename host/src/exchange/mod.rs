@@ -25,7 +25,7 @@ mod response;
 mod ruled;
 pub(crate) mod secure;
 mod story;
-mod transfer;
+pub(crate) mod transfer;
 mod tunnel;
 
 use std::net::{IpAddr, Ipv4Addr};

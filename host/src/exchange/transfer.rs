@@ -15,7 +15,7 @@ use crate::stream::{Reader, Writer};
 /// Up to here, small pieces are gathered into one write.
 const GATHER: usize = 16 * 1024;
 /// What a buffer grows to once a body fills it, so that large bodies take fewer system calls.
-const LARGE: usize = 64 * 1024;
+pub(crate) const LARGE: usize = 64 * 1024;
 /// With so much left, a body is spliced: below that, the pipe costs more than the copies.
 const SPLICED: u64 = 128 * 1024;
 

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use hyper::body::{self, Frame};
 use hyper::{HeaderMap, Response};
 
-/// With so many bytes waiting, no more are taken.
-const ENOUGH: usize = 32 * 1024;
+/// So many bytes wait at most, and with half of them waiting no more are taken.
+pub(crate) const ENOUGH: usize = 32 * 1024;
 
 /// What waits between the two.
 #[derive(Debug, Default)]
@@ -83,17 +83,17 @@ impl Frames {
         state.news = true;
     }
 
-    /// Ready where more may be handed over.
+    /// Ready where more may be handed over: so many bytes.
     ///
     /// # Errors
     /// When the stream has ended.
-    pub(super) fn poll_room(&self) -> Poll<io::Result<()>> {
+    pub(super) fn poll_room(&self) -> Poll<io::Result<usize>> {
         let state = self.0.borrow();
         if state.unwanted {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if state.bytes < ENOUGH {
-            return Poll::Ready(Ok(()));
+        if state.bytes < ENOUGH / 2 {
+            return Poll::Ready(Ok(ENOUGH - state.bytes));
         }
         Poll::Pending
     }
@@ -162,9 +162,9 @@ impl body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let mut state = self.0.0.borrow_mut();
         if let Some(piece) = state.waiting.pop_front() {
-            let was_full = state.bytes >= ENOUGH;
+            let was_full = state.bytes >= ENOUGH / 2;
             state.bytes -= piece.len();
-            state.room |= was_full && state.bytes < ENOUGH;
+            state.room |= was_full && state.bytes < ENOUGH / 2;
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         if let Some(trailers) = state.trailers.take() {

@@ -5,7 +5,7 @@
 //! hyper speaks the protocol, and bounds what a client can make this end hold. Nothing here knows of servers.
 
 pub(crate) mod download;
-mod frames;
+pub(crate) mod frames;
 mod hpack;
 mod request;
 mod screen;
@@ -56,7 +56,7 @@ const MAX_RESETS: usize = 32;
 /// How long a client may take to close a connection that it was told is ending.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// What waits to be sent on one stream, in bytes.
-const SEND_BUFFER: usize = 64 * 1024;
+pub(crate) const SEND_BUFFER: usize = 64 * 1024;
 
 /// A connection, for its streams.
 struct Connection {
@@ -84,7 +84,11 @@ struct Connection {
 }
 
 /// Counts an exchange for as long as this lives.
-struct Active(Rc<Connection>);
+struct Active {
+    connection: Rc<Connection>,
+    /// Whether it is counted among those of the process too.
+    counted: bool,
+}
 
 /// Serves a client until its connection ends. What is returned has to end in such a way that the client sees the last
 /// frames.
@@ -207,20 +211,37 @@ impl Connection {
     }
 
     /// Counts an exchange, once there is room for it: a client that resets streams does not get more of them done at
-    /// once than it may have.
+    /// once than it may have, and all clients together not more than there may be connections, so that memory and sockets
+    /// have a bound. A connection that has none gets one all the same: nobody is kept out by others with many.
     async fn enter(self: &Rc<Connection>) -> Active {
-        while self.active.get() >= self.max_active {
-            self.room.notified().await;
-        }
+        let streams = &self.worker.process.streams;
+        let counted = loop {
+            if self.active.get() >= self.max_active {
+                self.room.notified().await;
+                continue;
+            }
+            let counted = streams.try_enter();
+            if counted || self.active.get() == 0 {
+                break counted;
+            }
+            tokio::select! {
+                () = self.room.notified() => {}
+                () = streams.has_room() => {}
+            }
+        };
+        debug_assert!(self.active.get() < self.max_active);
         self.active.set(self.active.get() + 1);
         self.greeted.set(true);
-        Active(self.clone())
+        Active { connection: self.clone(), counted }
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        let connection = &self.0;
+        let connection = &self.connection;
+        if self.counted {
+            connection.worker.process.streams.leave();
+        }
         connection.active.set(connection.active.get().saturating_sub(1));
         connection.idle_since.set(Instant::now());
         connection.room.notify_one();
@@ -256,7 +277,7 @@ async fn exchange(
     head: Result<(), Failure>,
     (first_byte, first_byte_at): (Instant, SystemTime),
 ) {
-    let connection = &active.0;
+    let connection = &active.connection;
     let worker = &connection.worker;
     let generation = worker.generation();
     let Some(frontend) = connection.doorway.frontend().and_then(|index| generation.frontends.get(index))

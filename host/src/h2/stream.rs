@@ -14,7 +14,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use tokio::io::ReadBuf;
 
 use super::download::Download;
-use super::frames::Frames;
+use super::frames::{ENOUGH, Frames};
 use super::request::{Kind, Rest};
 use super::upload::Upload;
 use crate::stream::Carrier;
@@ -146,11 +146,13 @@ impl Carrier for Stream {
         if download.tunnel {
             let mut source = self.upload.borrow_mut();
             let tunnel = ready!(poll_open(&mut source, &mut download, context))?;
-            return Pin::new(tunnel).poll_write(context, bytes);
+            // What it takes waits in it, however much that is.
+            return Pin::new(tunnel).poll_write(context, &bytes[..bytes.len().min(ENOUGH)]);
         }
-        ready!(self.frames.poll_room())?;
-        download.take(bytes)?;
-        Poll::Ready(Ok(bytes.len()))
+        let room = ready!(self.frames.poll_room())?;
+        let count = room.min(bytes.len());
+        download.take(&bytes[..count])?;
+        Poll::Ready(Ok(count))
     }
 
     fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,6 +1,6 @@
 //! Connections to servers: made, kept while idle, and found out when they are stale. Each worker has its own.
 
-mod http2;
+pub(crate) mod http2;
 mod own;
 mod pool;
 

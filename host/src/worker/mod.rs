@@ -48,6 +48,8 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Process {
     /// Client connections.
     pub(crate) connections: Arc<Count>,
+    /// Exchanges over HTTP/2, of which a connection carries many.
+    pub(crate) streams: Arc<Count>,
 }
 
 /// A frontend as the whole process shares it.

@@ -169,6 +169,38 @@ fn one_connection_carries_requests_at_the_same_time_and_each_is_an_exchange() {
 }
 
 #[test]
+fn all_connections_together_have_as_many_requests_as_there_may_be_connections_and_each_has_one() {
+    let gate = Gate::default();
+    let a = origin("a").held("/held", &gate).start();
+    let proxy = proxy().global("nbthread = 1").global("maxconn = 3").server(&a).start();
+    let mut many = http2(&proxy);
+    let ask = |client: &mut Http2| {
+        let request = client.request(Method::GET, "/held").body(empty()).expect("nothing fails here");
+        client.send(request)
+    };
+    let mut sent: Vec<_> = (0..5).map(|_| ask(&mut many)).collect();
+    a.wait_for_requests(3);
+    let mut few = http2(&proxy);
+    let first = ask(&mut few);
+    a.wait_for_requests(4);
+    let second = ask(&mut few);
+    assert_eq!(
+        client(proxy.address()).get("/").text(),
+        "a",
+        "who speaks HTTP/1.1 is bounded by its connection"
+    );
+    assert_eq!(a.requests().len(), 5, "the others wait");
+    gate.open();
+    for (client, sent) in [(&many, sent.drain(..).collect()), (&few, vec![first, second])] {
+        for sent in sent {
+            let answer = client.runtime.block_on(sent).expect("nothing fails here").expect("a response");
+            assert_eq!(answer.status(), 200);
+        }
+    }
+    assert_eq!(a.requests().len(), 8);
+}
+
+#[test]
 fn bodies_and_trailers_pass_both_ways() {
     let chunked = |request: &mut Message, wire: &mut Wire| {
         wire.request_body(request)?;

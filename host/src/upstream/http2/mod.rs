@@ -28,6 +28,14 @@ pub(crate) use call::Call;
 pub(crate) use head::as_http1;
 pub(crate) use session::Seat;
 
+/// What a request over it may hold, in bytes: of its response what the server may send before it is read, of its body what
+/// waits (a last piece may go past the bound), is being sent, and is kept.
+pub(crate) const MEMORY: usize = session::STREAM_WINDOW as usize
+    + outgoing::ENOUGH
+    + crate::exchange::transfer::LARGE
+    + session::SEND_BUFFER
+    + outgoing::KEPT;
+
 /// The connections to one server of one worker.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sessions(Rc<Shared>);

@@ -13,9 +13,9 @@ use hyper::HeaderMap;
 use hyper::body::{self, Frame};
 
 /// With so many bytes waiting, no more are taken.
-const ENOUGH: usize = 32 * 1024;
+pub(crate) const ENOUGH: usize = 32 * 1024;
 /// So many bytes that were handed on are kept. A longer body cannot begin again.
-const KEPT: usize = 64 * 1024;
+pub(crate) const KEPT: usize = 64 * 1024;
 
 /// What waits to be sent, and what was.
 #[derive(Debug)]

@@ -25,11 +25,11 @@ use crate::worker::Tune;
 /// `tune.h2.be.max-concurrent-streams`.
 const MAX_STREAMS: usize = 100;
 /// What a server may send on one stream before it is taken, in bytes: the protocol's own default, as in HAProxy.
-const STREAM_WINDOW: u32 = 65_535;
+pub(crate) const STREAM_WINDOW: u32 = 65_535;
 /// As much for all streams together, so that a client who does not read holds up nobody else's.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 /// What waits to be sent on one stream, in bytes.
-const SEND_BUFFER: usize = 64 * 1024;
+pub(crate) const SEND_BUFFER: usize = 64 * 1024;
 /// Responses whose bytes are all there and whose end has not come, at most. Further ones are reset.
 const MAX_TAILS: usize = 32;
 
@@ -85,7 +85,8 @@ impl Session {
     /// When the server does not speak it.
     pub(super) async fn open(stream: Stream, tune: Tune) -> io::Result<Rc<Session>> {
         let life = Rc::new(Life::default());
-        let line = Line { wire: Wire::new(stream, Buffer::none()), life: life.clone() };
+        let wire = Wire::new(Rc::new(RefCell::new(stream)), Buffer::none());
+        let line = Line { wire, life: life.clone() };
         let (sender, connection) =
             builder(tune).handshake(line).await.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let connection = Rc::new(RefCell::new(Some(connection)));
