@@ -314,7 +314,11 @@ response = { del_header = "server" }
 "#;
 
     fn said(method: &str, url: &str, headers: &[&str], from: &str) -> String {
-        let loaded = config::parse(FILE, "lb.toml").expect("a configuration");
+        said_of(FILE, method, url, headers, from).expect("a request")
+    }
+
+    fn said_of(file: &str, method: &str, url: &str, headers: &[&str], from: &str) -> Result<String, Error> {
+        let loaded = config::parse(file, "lb.toml").expect("a configuration");
         let options = Options {
             method: method.into(),
             url: url.into(),
@@ -323,7 +327,7 @@ response = { del_header = "server" }
             config: PathBuf::new(),
             frontend: None,
         };
-        explain(&loaded.config, &loaded.config.frontends[0], &loaded.source, &options).expect("a request")
+        explain(&loaded.config, &loaded.config.frontends[0], &loaded.source, &options)
     }
 
     #[test]
@@ -342,6 +346,27 @@ response = { del_header = "server" }
         assert_eq!(said("GET", "/x", &[], "10.0.0.9"), "frontend web\nbackend app: the default_backend\n");
         let kept_out = said("GET", "/x", &[], "192.0.2.9");
         assert_eq!(kept_out, "frontend web\n    connection closed: `allow` and `deny` keep 192.0.2.9 out\n");
+    }
+
+    #[test]
+    fn a_request_means_what_it_means_to_traffic() {
+        let rule = "when = { sni = \"b.example\" }\ndeny = 421\n[[frontends.web.rules]]\n\
+                    when = { header = { x-key = true } }\ndeny = true\n[backends.app]";
+        let file = FILE.replace("[backends.app]", &format!("[[frontends.web.rules]]\n{rule}"));
+        let said = |url: &str, headers: &[&str]| said_of(&file, "GET", url, headers, "10.0.0.9");
+        assert!(said("https://b.example/", &[]).expect("a request").contains("421 Misdirected Request"));
+        assert!(!said("http://b.example/", &[]).expect("a request").contains("421"));
+        assert!(!said("/", &["X_Key: 1"]).expect("a request").contains("403"), "such lines are dropped");
+        for (url, headers) in [
+            ("http://evil.example:80@good.example/", &[][..]),
+            ("http://a b/", &[]),
+            ("*", &[]),
+            ("/#x", &[]),
+            ("http://a.example/", &["Host: b.example"]),
+            ("/", &["Host: a@b"]),
+        ] {
+            assert!(said(url, headers).is_err(), "{url} {headers:?}");
+        }
     }
 
     #[test]
