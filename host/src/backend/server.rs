@@ -26,7 +26,7 @@ pub struct Server {
     pub config: model::Server,
     /// Where it is now; `None` while its name does not resolve.
     address: RwLock<Option<SocketAddr>>,
-    /// Counts changes of `address`, so that pools know when theirs is stale.
+    /// Counts changes of `address` and of TLS, so that pools know when theirs is stale.
     pub address_version: AtomicU64,
     /// Whether it may serve: what its health checks, its name and `disabled` come to.
     up: AtomicBool,
@@ -206,9 +206,11 @@ impl Server {
         self.tls.load_full()
     }
 
-    /// From now on connections to it are made like this.
+    /// From now on connections to it are made like this. Those that idle, made by other certificates or trusting others,
+    /// are not used any more.
     pub(crate) fn set_tls(&self, tls: Option<Arc<Connector>>) {
         self.tls.store(tls);
+        self.address_version.fetch_add(1, Relaxed);
     }
 
     /// What its health checks found, for a status page.

@@ -30,7 +30,7 @@ use crate::log::{ExchangeLog, Opened, TargetSet};
 use crate::pages::{Pages, Shelf};
 use crate::policy::{BackendPolicies, Proven};
 use crate::stats::{Book, InForce};
-use crate::tls::{Prepared, expiry};
+use crate::tls::{Comparison, Prepared, expiry};
 use crate::worker::{Alive, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Tune};
 
 /// How long a configuration waits for its servers' names before it serves.
@@ -386,11 +386,21 @@ fn is_slot(server: &model::Server) -> bool {
     matches!(server.address, ServerAddress::Slot(_))
 }
 
-/// Has servers be spoken to by the TLS of this configuration.
+/// Has servers be spoken to by the TLS of this configuration. Where that comes to the same as before, a server keeps what
+/// it has, with the sessions to take up again and the connections that idle.
 fn use_connectors(backends: &[Arc<Backend>], tls: &Prepared) {
+    let mut comparison = Comparison::default();
     for (index, backend) in backends.iter().enumerate() {
         for (number, server) in backend.servers.iter().enumerate() {
-            server.set_tls(tls.connector(index, number));
+            let next = tls.connector(index, number);
+            let stays = match (server.tls(), &next) {
+                (Some(present), Some(next)) => comparison.alike(&present, next),
+                (None, None) => true,
+                _ => false,
+            };
+            if !stays {
+                server.set_tls(next);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! TLS towards servers: whom to trust, what name to ask for, and what to show.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -30,6 +31,10 @@ pub(crate) struct Connector {
     pub(crate) requests: bool,
     /// Whether health checks do.
     pub(crate) checks: bool,
+    /// Whom it trusts; `None`: anybody.
+    trusted: Option<Arc<Trusted>>,
+    /// What it shows, the chain of certificates.
+    shown: Option<Arc<rustls::sign::CertifiedKey>>,
     /// The second since 1970 when the log last heard of a failure.
     complained_s: AtomicU64,
 }
@@ -46,9 +51,9 @@ impl Connector {
             Unusable::new(format!("TLS to this server cannot be set up: {error}"), "")
         };
         let provider = Arc::new(ring::default_provider());
-        let verifier: Arc<dyn ServerCertVerifier> = match trusted {
+        let verifier: Arc<dyn ServerCertVerifier> = match &trusted {
             Some(trusted) => {
-                Arc::new(ServerVerifier::new(&trusted, provider.clone()).map_err(|error| failed(&error))?)
+                Arc::new(ServerVerifier::new(trusted, provider.clone()).map_err(|error| failed(&error))?)
             }
             None => Arc::new(Anybody::new(provider.clone())),
         };
@@ -67,6 +72,8 @@ impl Connector {
             name: name(server, tls)?,
             requests: tls.requests,
             checks: tls.checks,
+            trusted,
+            shown: certificate.map(|certificate| certificate.key.clone()),
             complained_s: AtomicU64::new(0),
         })
     }
@@ -79,6 +86,29 @@ impl Connector {
         if due && self.complained_s.compare_exchange(last, now, Relaxed, Relaxed).is_ok() {
             tracing::warn!(server, "the TLS handshake with server {server} fails: {error}");
         }
+    }
+}
+
+/// Tells whether connectors come to the same. It remembers what it has compared, for many servers trust the same.
+#[derive(Default)]
+pub(crate) struct Comparison(HashMap<(*const Trusted, *const Trusted), bool>);
+
+impl Comparison {
+    /// Whether a connection that one of them has made could be one of the other's: they ask for the same name, trust the
+    /// same, and show the same.
+    pub(crate) fn alike(&mut self, one: &Connector, other: &Connector) -> bool {
+        let chain = |connector: &Connector| connector.shown.as_ref().map(|shown| shown.cert.clone());
+        (&one.name, one.requests, one.checks) == (&other.name, other.requests, other.checks)
+            && one.config.alpn_protocols == other.config.alpn_protocols
+            && chain(one) == chain(other)
+            && match (&one.trusted, &other.trusted) {
+                (Some(one), Some(other)) => {
+                    let both = (Arc::as_ptr(one), Arc::as_ptr(other));
+                    *self.0.entry(both).or_insert_with(|| one.is_like(other))
+                }
+                (None, None) => true,
+                _ => false,
+            }
     }
 }
 

@@ -16,7 +16,7 @@ mod verify;
 
 pub(crate) use accept::accept;
 pub(crate) use connect::connect;
-pub(crate) use connector::Connector;
+pub(crate) use connector::{Comparison, Connector};
 pub(crate) use listener::Listener;
 pub(crate) use prepared::{Preparation, Prepared, files};
 pub(crate) use session::TlsSession;

@@ -40,6 +40,11 @@ pub(super) enum Standing {
 }
 
 impl Trusted {
+    /// Whether both trust the same.
+    pub(super) fn is_like(&self, other: &Trusted) -> bool {
+        self.authorities.roots == other.authorities.roots && self.pinned == other.pinned
+    }
+
     /// Those of a file, or of the system where none is named.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use hyper::Method;
 
+use super::guest::Guest;
 use super::http2::{Http2, empty, http2, http2_by_tls_at};
 use super::kit::{Authority, Client, Clients, Directory, Gate, Message, Next, Origin, Proxy, Setup};
 use super::kit::{client, origin, until};
@@ -287,4 +288,31 @@ fn two_dozen_reloads_of_many_servers_leave_one_configuration_and_no_more_memory(
     let grown = resident(&proxy) - after_four;
     assert!(grown < f64::from(24 << 20), "{} MiB more", grown / f64::from(1 << 20));
     idle.iter_mut().for_each(|client| assert_eq!(client.get("/").text(), "a"));
+}
+
+#[test]
+fn the_memory_of_policies_goes_with_their_configuration_though_clients_stay() {
+    // Each worker's instance has 30 MiB, all of it in use.
+    let filled = "(memory.fill (i32.const 0x20000) (i32.const 7) (i32.const 0x1e00000)) (i32.const 0x100)";
+    let guest = Guest::balancer().first_memory(512).body("configure", filled);
+    let (a, directory) = (origin("a").start(), Directory::new());
+    directory.write("guest.wasm", super::policies::component(&guest));
+    let with = |retries: usize| {
+        watched().server(&a).backend(&format!("balance = \"./guest.wasm\"\nretries = {retries}"))
+    };
+    let mut proxy = with(0).start_in(directory);
+    let resident = |proxy: &Proxy| Samples::of(proxy).value("lb_process_resident_memory_bytes");
+    let mut idle: Vec<Client> = Vec::new();
+    let mut after_one = 0.0;
+    for turn in 1..=7 {
+        idle.extend((0..4).map(|_| client(proxy.address())));
+        idle.iter_mut().for_each(|client| assert_eq!(client.get("/").text(), "a"));
+        proxy.reload(&with(turn));
+        expect_one(&proxy);
+        if turn == 1 {
+            after_one = resident(&proxy);
+        }
+    }
+    let grown = resident(&proxy) - after_one;
+    assert!(grown < f64::from(120 << 20), "{} MiB more", grown / f64::from(1 << 20));
 }

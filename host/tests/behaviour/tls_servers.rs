@@ -3,7 +3,7 @@
 
 use rcgen::{CertificateParams, IsCa};
 
-use super::kit::{Authority, Directory, Origin, Proxy, Signed, get, origin, proxy, run, until};
+use super::kit::{Authority, Directory, Origin, Proxy, Signed, client, get, origin, proxy, run, until};
 
 /// A server that speaks TLS, by the certificate of this authority, in front of an origin.
 fn server(origin: &Origin, authority: &Authority, keys: &str) -> Proxy {
@@ -43,6 +43,36 @@ fn requests_go_by_tls_and_connections_are_kept() {
         "a worker has one: {clients:?}"
     );
     assert!(inner.exchanges()[0].frontend.ends_with('~'));
+}
+
+#[test]
+fn a_reload_uses_idle_connections_only_where_trust_and_certificates_are_as_before() {
+    let (authority, other, behind) = (Authority::new(), Authority::new(), origin("a").start());
+    let inner = server(&behind, &authority, "");
+    let directory = Directory::new();
+    directory.write("ca.pem", authority.pem());
+    let setup = |retries: u32| {
+        let setup = proxy().global("nbthread = 1").backend(&format!("retries = {retries}"));
+        setup.server_at("s", inner.address(), TRUSTED)
+    };
+    let mut outer = setup(0).start_in(directory);
+    let connections = |count: usize| {
+        until("all of it is logged", || (inner.exchanges().len() == count).then_some(()));
+        let client = |line: &super::kit::LogLine| line.line.split(' ').next().map(str::to_owned);
+        inner.exchanges().iter().map(client).collect::<std::collections::HashSet<_>>().len()
+    };
+    let mut kept = client(outer.address());
+    assert_eq!(kept.get("/").text(), "a");
+    outer.reload(&setup(1));
+    assert_eq!(kept.get("/").text(), "a");
+    assert_eq!(connections(2), 1, "nothing has changed about TLS");
+    outer.directory.write("ca.pem", format!("{}{}", authority.pem(), other.pem()));
+    outer.reload(&setup(0));
+    assert_eq!(kept.get("/").text(), "a");
+    assert_eq!(connections(3), 2, "it has been trusted anew");
+    outer.directory.write("ca.pem", other.pem());
+    outer.reload(&setup(0));
+    assert_eq!(kept.get("/").status(), 503, "who is not trusted any more gets nothing, whatever idles");
 }
 
 #[test]
