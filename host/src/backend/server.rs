@@ -58,7 +58,13 @@ pub struct Server {
     pub(super) check_now: Notify,
     /// Where requests wait for it; handed from one generation of its backend to the next.
     pub(super) queue: OnceLock<Arc<Queue>>,
+    /// What connections to it lead to; see [`Server::endpoint`].
+    endpoint: OnceLock<Arc<Endpoint>>,
 }
+
+/// What connections to a server lead to, told apart by where it stands in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Endpoint(());
 
 impl Server {
     /// A server at its start: UP unless it is disabled or has no address yet. `in_flight` is its place in the
@@ -93,6 +99,7 @@ impl Server {
             record: Mutex::new(record),
             check_now: Notify::new(),
             queue: OnceLock::new(),
+            endpoint: OnceLock::new(),
         })
     }
 
@@ -143,6 +150,11 @@ impl Server {
             return;
         }
         *self.address.write().unwrap_or_else(PoisonError::into_inner) = before.address();
+        self.address_version.store(before.address_version.load(Relaxed), Relaxed);
+        if (&before.config.tls, before.config.protocol) == (&self.config.tls, self.config.protocol) {
+            // Nobody has asked for one of its own before it is in force.
+            let _ = self.endpoint.set(before.endpoint().clone());
+        }
         self.vacant.store(before.is_vacant(), Relaxed);
         if matches!(self.config.address, model::ServerAddress::Slot(_)) && !before.is_vacant() {
             self.set_share(before.weight(), before.is_backup());
@@ -152,6 +164,11 @@ impl Server {
             self.ramp.store(before.ramp(), Relaxed);
         }
         self.set_up(!self.is_unresolved());
+    }
+
+    /// What connections to it lead to: the same after a reload that changes something else about it, such as its weight.
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        self.endpoint.get_or_init(Arc::default)
     }
 
     /// Whether its circuit breaker has taken it out of the candidates.

@@ -13,15 +13,16 @@
 //! that one made with them has to be put here, and may be taken by the client of that address alone: the place to ask is
 //! `Exchange::is_own`.
 //!
-//! They stay with the client's connection, not with a configuration: a reload that leaves a server as it is leaves them
-//! too. A worker knows those of its own clients, and a client's connection never leaves its worker.
+//! They stay with the client's connection, not with a configuration: a reload that leaves a server's address and TLS as
+//! they are leaves them too, whatever else it changes. A worker knows those of its own clients, and a client's connection
+//! never leaves its worker.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 use super::http2::Sessions;
-use crate::backend::server::Server;
+use crate::backend::server::{Endpoint, Server};
 use crate::stream::Stream;
 
 /// Idle connections of a client to all servers, and servers that it is bound to, at most: HAProxy's
@@ -38,14 +39,14 @@ struct Belongings {
     /// The one used last stands last.
     idle: Vec<Idle>,
     /// Servers that have authenticated a connection of this client's, or asked it to do that; the last one last.
-    bound: Vec<Weak<Server>>,
+    bound: Vec<Weak<Endpoint>>,
     /// Connections of HTTP/2, by server.
-    sessions: Vec<(Weak<Server>, u64, Sessions)>,
+    sessions: Vec<(Weak<Endpoint>, u64, Sessions)>,
 }
 
 #[derive(Debug)]
 struct Idle {
-    server: Weak<Server>,
+    server: Weak<Endpoint>,
     /// The version of the server's address that it leads to.
     address_version: u64,
     stream: Stream,
@@ -67,7 +68,7 @@ impl Own {
         if !self.is_bound_to(server) {
             let bound = &mut self.made().borrow_mut().bound;
             make_room(bound, |bound| bound.strong_count() > 0);
-            bound.push(Arc::downgrade(server));
+            bound.push(Arc::downgrade(server.endpoint()));
         }
     }
 
@@ -94,7 +95,7 @@ impl Own {
     pub(crate) fn put(&mut self, server: &Arc<Server>, address_version: u64, stream: Stream) {
         let idle = &mut self.made().borrow_mut().idle;
         make_room(idle, |idle| idle.server.strong_count() > 0);
-        idle.push(Idle { server: Arc::downgrade(server), address_version, stream });
+        idle.push(Idle { server: Arc::downgrade(server.endpoint()), address_version, stream });
     }
 
     /// The client's connections of HTTP/2 to a server.
@@ -107,7 +108,7 @@ impl Own {
         }
         make_room(all, |(its, ..)| its.strong_count() > 0 && !is(its, server));
         let sessions = Sessions::default();
-        all.push((Arc::downgrade(server), address_version, sessions.clone()));
+        all.push((Arc::downgrade(server.endpoint()), address_version, sessions.clone()));
         sessions
     }
 
@@ -117,8 +118,8 @@ impl Own {
 }
 
 /// Whether it is this server. As long as the reference lives, no other can stand at its address in memory.
-fn is(reference: &Weak<Server>, server: &Arc<Server>) -> bool {
-    std::ptr::eq(reference.as_ptr(), Arc::as_ptr(server))
+fn is(reference: &Weak<Endpoint>, server: &Server) -> bool {
+    std::ptr::eq(reference.as_ptr(), Arc::as_ptr(server.endpoint()))
 }
 
 /// Lets go of what leads nowhere any more, and of the oldest where there is no room for another.

@@ -162,6 +162,12 @@ fn a_client_keeps_its_own_connection_across_a_reload() {
     for _ in 0..4 {
         assert_eq!(alice.get("/").text(), "a alice");
     }
+    // Another server, as far as weights go.
+    let lines = "weight = 7\nmaxconn = 50";
+    proxy.reload(&single().server(&b).server_with(&a, lines).backend("http_reuse = \"aggressive\""));
+    for _ in 0..4 {
+        assert_eq!(alice.get("/").text(), "a alice");
+    }
     assert_eq!(a.connections(), before);
     let statuses: Vec<u16> = (0..4).map(|_| get(proxy.address(), "/").status()).collect();
     assert_eq!(statuses, [401; 4]);
