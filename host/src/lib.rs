@@ -35,6 +35,8 @@ mod unix_socket;
 pub mod commands;
 mod control;
 mod demo;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod json;
 pub mod measure;
 mod report;

@@ -87,7 +87,7 @@ fn pages(files: &[ErrorFile], problems: &mut Vec<Problem>) -> Pages {
 
 /// Why a file is no page: continues the file's name; and what to do.
 #[derive(Debug, PartialEq, Eq)]
-struct Complaint {
+pub(crate) struct Complaint {
     what: String,
     help: &'static str,
 }
@@ -131,7 +131,7 @@ fn html(status: u16, body: &[u8]) -> Result<Page, Complaint> {
 }
 
 /// A whole response. As in HAProxy, nothing at all means that nothing is sent.
-fn raw(status: u16, bytes: &[u8]) -> Result<Page, Complaint> {
+pub(crate) fn raw(status: u16, bytes: &[u8]) -> Result<Page, Complaint> {
     if bytes.is_empty() {
         return Ok(Page::silence(status));
     }

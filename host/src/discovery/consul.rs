@@ -228,7 +228,7 @@ struct Check {
 ///
 /// # Errors
 /// What makes it no such answer, as text for people.
-fn parse(body: &[u8]) -> Result<Vec<Endpoint>, String> {
+pub(super) fn parse(body: &[u8]) -> Result<Vec<Endpoint>, String> {
     let instances: Vec<Instance> =
         serde_json::from_slice(body).map_err(|error| format!("Consul's answer makes no sense: {error}"))?;
     let mut endpoints = Vec::new();

@@ -95,7 +95,7 @@ fn read(path: &Path, format: FileFormat) -> Result<Vec<Endpoint>, String> {
 ///
 /// # Errors
 /// Everything that makes it no list of servers, as text for people.
-fn parse(bytes: &[u8], format: FileFormat) -> Result<Vec<Endpoint>, String> {
+pub(super) fn parse(bytes: &[u8], format: FileFormat) -> Result<Vec<Endpoint>, String> {
     if bytes.len() > MOST_BYTES {
         return Err(format!("it has more than {} MiB", MOST_BYTES >> 20));
     }

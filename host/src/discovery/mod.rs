@@ -139,6 +139,16 @@ pub(crate) fn pause(failures: u32, chance: u64) -> Duration {
     plain.mul_f64(0.9 + 0.2 * (chance as f64 / u64::MAX as f64))
 }
 
+/// Reads bytes as those of a file and of Consul's answer, for what is fuzzed.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_any(bytes: &[u8], format: crate::config::model::discovery::FileFormat) {
+    for read in [file::parse(bytes, format), consul::parse(bytes)] {
+        if let Err(reason) = read {
+            assert!(!reason.is_empty());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,8 @@ mod attempt;
 mod edits;
 mod limits;
 mod multiplexed;
+#[cfg(any(test, feature = "fuzzing"))]
+mod passed_on;
 mod patience;
 mod relay;
 mod repeat;
@@ -46,6 +48,9 @@ use crate::limit::Refusal;
 use crate::linger;
 use crate::policy::{Affinity, Key, Standing};
 use crate::worker::{BackendSeat, Doorway, FrontendSeat, Generation, Worker};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use passed_on::{amended_head, head_for_client, head_for_server};
+
 use answer::Answer;
 use edits::Edits;
 use patience::Pace;

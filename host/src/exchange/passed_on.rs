@@ -1,0 +1,34 @@
+//! Heads as they are passed on where nobody changes anything, for what is fuzzed.
+
+use super::edits::Edits;
+use super::request::{self, Changes};
+use super::response::{self, Shape};
+use crate::http::head::{RequestHead, ResponseHead, Version};
+use crate::policy::{Amendment, Key};
+
+/// A request's head as its server gets it.
+pub(crate) fn head_for_server(head: &RequestHead) -> Vec<u8> {
+    let edits = Edits::default();
+    let changes = Changes { key: None, forwardfor: [None; 2], client: None, edits: &edits };
+    let mut out = Vec::new();
+    request::write(head, &changes, &mut out);
+    out
+}
+
+/// A response's head as its client gets it, on a connection that stays.
+pub(crate) fn head_for_client(head: &ResponseHead) -> Vec<u8> {
+    written(head, None)
+}
+
+/// The same with what persistence changes.
+pub(crate) fn amended_head(head: &ResponseHead, key: &Key, amendment: &Amendment) -> Vec<u8> {
+    written(head, Some((key, amendment)))
+}
+
+fn written(head: &ResponseHead, amendment: Option<(&Key, &Amendment)>) -> Vec<u8> {
+    let switching = head.status == 101;
+    let shape = Shape { dechunk: false, keep_alive: true, switching, cookie_attributes: b"" };
+    let mut out = Vec::new();
+    response::write(head, Version::Http11, &shape, amendment, &[], &mut out);
+    out
+}
