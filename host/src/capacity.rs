@@ -82,34 +82,57 @@ fn memory_for_each(config: &Config) -> u64 {
     HTTP2 + u64::from(http2.initial_connection_window_size) + exchanges_for_each(config) * exchange
 }
 
-/// The open files that a configuration may need: one a client, one an exchange, one a listening socket of a worker, one a
-/// health check, and those of clients that are heard out. `None` where it sets no bound.
-fn files_needed(config: &Config) -> Option<u64> {
-    let clients = u64::from(config.global.maxconn?);
+/// How many clients may be connected at once: as many as the configuration says, and no more than there are open files
+/// for, with their exchanges. Accepting goes no further: clients that no server can be reached for would be turned away,
+/// where in the backlog they only wait.
+pub(crate) fn most_connections(config: &Config) -> u32 {
+    let fit = connections_that_fit(config, hard_file_limit());
+    config.global.maxconn.map_or(fit, |maxconn| maxconn.min(fit))
+}
+
+/// How many clients so many open files are enough for; one at least.
+fn connections_that_fit(config: &Config, files: u64) -> u32 {
+    // Where files are scarce, fewer clients are heard out.
+    let heard_out = files_of_clients_heard_out(config).min(files / 8);
+    let left = files.saturating_sub(files_beside_clients(config) + heard_out);
+    u32::try_from(left / files_for_each(config)).unwrap_or(u32::MAX).max(1)
+}
+
+/// The open files that a client may need.
+fn files_for_each(config: &Config) -> u64 {
+    1 + exchanges_for_each(config)
+}
+
+/// The open files that are needed whoever comes: one for a listening socket of a worker, one for a health check.
+fn files_beside_clients(config: &Config) -> u64 {
     let listeners: usize = config.frontends.iter().map(|frontend| frontend.bind.len()).sum();
     let checks = config.backends.iter().flat_map(|backend| &backend.servers);
     let checks = checks.filter(|server| server.check.is_some()).count();
-    let for_workers = config.global.nbthread * (listeners + linger::MOST);
-    Some((1 + exchanges_for_each(config)) * clients + (for_workers + checks) as u64 + RESERVE)
+    (listeners * config.global.nbthread + checks) as u64 + RESERVE
+}
+
+/// Those of clients that have their answer and are heard out.
+fn files_of_clients_heard_out(config: &Config) -> u64 {
+    (config.global.nbthread * linger::MOST) as u64
 }
 
 fn files(config: &Config, system: &System) -> Option<Problem> {
-    let System { files, .. } = system;
-    match (config.global.maxconn, files_needed(config)) {
-        (Some(maxconn), Some(needed)) if needed > *files => {
-            let message = format!(
-                "`maxconn = {maxconn}` may need {needed} open files, and this process may have {files} at most"
-            );
-            let each = 1 + exchanges_for_each(config);
-            let fit = files.saturating_sub(needed - each * u64::from(maxconn)) / each;
-            let help = format!(
-                "raise the hard limit (`LimitNOFILE={needed}` in a systemd unit, `ulimit -Hn {needed}` in a shell), or \
-                 set `maxconn` to {fit}"
-            );
-            Some(Problem::warning(None, message).help(help))
-        }
-        _ => None,
+    let (maxconn, files) = (config.global.maxconn?, system.files);
+    let fit = connections_that_fit(config, files);
+    if fit >= maxconn {
+        return None;
     }
+    let beside = files_beside_clients(config) + files_of_clients_heard_out(config);
+    let needed = files_for_each(config) * u64::from(maxconn) + beside;
+    let message = format!(
+        "`maxconn = {maxconn}` may need {needed} open files, and this process may have {files} at most: no more than \
+         {fit} clients are let in at once"
+    );
+    let help = format!(
+        "raise the hard limit (`LimitNOFILE={needed}` in a systemd unit, `ulimit -Hn {needed}` in a shell), or set \
+         `maxconn` to {fit}"
+    );
+    Some(Problem::warning(None, message).help(help))
 }
 
 fn backlog(config: &Config, system: &System) -> Option<Problem> {
@@ -222,10 +245,26 @@ mod tests {
         assert_eq!(
             short,
             [format!(
-                "`maxconn = 4096` may need {needed} open files, and this process may have {} at most",
+                "`maxconn = 4096` may need {needed} open files, and this process may have {} at most: no more than \
+                 4095 clients are let in at once",
                 needed - 1
             )]
         );
+    }
+
+    #[test]
+    fn as_many_clients_are_let_in_as_there_are_open_files_for() {
+        let text = "[defaults]\ntimeout = { connect = \"5s\", client = \"10s\", server = \"10s\" }\n\
+                    [frontends.web]\nbind = \"127.0.0.1:80\"\ndefault_backend = \"app\"\n\
+                    [backends.app]\nservers = [{ name = \"a\", address = \"127.0.0.1:81\" }]\n[global]\nnbthread = 2\n";
+        let config = config::parse(text, "lb.toml").unwrap().config;
+        let for_all = 2 * (1 + linger::MOST as u64) + RESERVE;
+        assert_eq!(connections_that_fit(&config, 3 * 5_000 + for_all), 5_000);
+        assert_eq!(connections_that_fit(&config, 400), (400 - 2 - 50 - RESERVE as u32) / 3);
+        assert_eq!(connections_that_fit(&config, 10), 1);
+        assert_eq!(connections_that_fit(&config, u64::MAX), u32::MAX);
+        let bounded = config::parse(&format!("{text}maxconn = 7\n"), "lb.toml").unwrap().config;
+        assert_eq!(most_connections(&bounded), 7);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::backend::health::checker::Checker;
 use crate::backend::load::Load;
 use crate::backend::resolve::{Names, System};
 use crate::backend::server::Server;
+use crate::capacity;
 use crate::config::Loaded;
 use crate::config::model::{self, BindAddress, Config, ServerAddress};
 use crate::count::Count;
@@ -343,8 +344,9 @@ impl Control {
         frontends: &[Arc<Frontend>],
         doors: &HashMap<BindAddress, OpenDoor>,
     ) {
-        self.process.connections.set_limit(config.global.maxconn);
-        self.process.streams.set_limit(config.global.maxconn);
+        let clients = Some(capacity::most_connections(config));
+        self.process.connections.set_limit(clients);
+        self.process.streams.set_limit(clients);
         for frontend in frontends {
             frontend.connections.set_limit(frontend.config.maxconn);
             for bind in &frontend.config.bind {

@@ -26,6 +26,7 @@ use crate::backend::Backend;
 use crate::backend::care::tend::Tender;
 use crate::backend::health::checker::Checker;
 use crate::backend::resolve::Names;
+use crate::capacity;
 use crate::config::model::BindAddress;
 use crate::count::Count;
 use crate::discovery::Discovery;
@@ -107,7 +108,7 @@ impl Control {
         let process_log = ProcessLog::install();
         let logs = Logs::new(config)?;
         process_log.to_targets(logs.target_set(&config.global.log)?);
-        let count = || Arc::new(Count::new(config.global.maxconn));
+        let count = || Arc::new(Count::new(Some(capacity::most_connections(config))));
         let process = Arc::new(Process { connections: count(), streams: count() });
         let mut workers = Vec::new();
         for index in 0..config.global.nbthread {

@@ -301,8 +301,12 @@ impl Exchange<'_> {
             self.upload.rewind();
         }
         tally.connects.add(1);
-        let connecting = upstream::connect(shared);
-        let connected = self.wait_for_connection(backend.shared.config.timeout.connect, connecting).await;
+        let timeout = backend.shared.config.timeout.connect;
+        let mut connected = self.wait_for_connection(timeout, upstream::connect(shared)).await;
+        // Open files that idle connections hold are worth more to a request.
+        if matches!(&connected, Ok(Err(error)) if are_files_used_up(error)) && self.worker.close_idle() {
+            connected = self.wait_for_connection(timeout, upstream::connect(shared)).await;
+        }
         if !matches!(connected, Ok(Ok(_)) | Err(Cut::Left)) {
             tally.connection_errors.add(1);
         }
@@ -462,9 +466,14 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::TimedOut => Failure::ConnectTimeout,
         io::ErrorKind::OutOfMemory | io::ErrorKind::AddrNotAvailable => Failure::ConnectExhausted,
-        _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => Failure::ConnectExhausted,
+        _ if are_files_used_up(error) => Failure::ConnectExhausted,
         _ => Failure::ConnectRefused,
     }
+}
+
+/// Whether there is no open file left for a socket.
+fn are_files_used_up(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// What balancers hear of a failure.

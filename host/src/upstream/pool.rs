@@ -101,6 +101,13 @@ impl Pool {
         self.sessions.clone()
     }
 
+    /// Closes those that serve one request at a time, and answers how many they were.
+    pub(crate) fn close_idle(&mut self) -> usize {
+        let count = self.idle.len();
+        self.idle.clear();
+        count
+    }
+
     /// Closes all of them.
     pub(crate) fn clear(&mut self) {
         self.idle.clear();

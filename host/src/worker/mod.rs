@@ -245,6 +245,13 @@ impl Worker {
         });
     }
 
+    /// Closes the idle connections to all servers, for want of open files; whether there were any.
+    pub(crate) fn close_idle(&self) -> bool {
+        let mut closed = 0;
+        self.each_pool(|pool| closed += pool.close_idle());
+        closed > 0
+    }
+
     fn wake_all(&self) {
         for (_, waker) in self.tasks.borrow().iter() {
             waker.wake_by_ref();
