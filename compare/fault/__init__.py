@@ -1,0 +1,1 @@
+"""Faults under load: what clients see of them behind lb and behind HAProxy."""

@@ -1,0 +1,179 @@
+"""The scenes: what goes wrong, and when. Each is played behind lb and behind HAProxy."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from .load import Load
+
+CLIENTS = 32
+BEFORE, AFTER = 0.6, 1.6
+
+
+@dataclass
+class Scene:
+    """`play` does it to a running world; the rest is what the world is like, in HAProxy's words and lb's."""
+
+    name: str
+    what: str
+    play: Callable[..., Awaitable]
+    behaviours: tuple = ("well", "well")
+    checked: bool = True
+    defaults: tuple = ("", "")
+    server: tuple = ("", "")
+    log: str = "null"
+    descriptors: int = 0
+    # Nobody can serve all of it, and how much was under way then is chance.
+    inevitable: bool = False
+
+
+SCENES = []
+
+
+def scene(what, **options):
+    def add(play):
+        SCENES.append(Scene(play.__name__.replace("_", "-"), what, play, **options))
+        return play
+
+    return add
+
+
+async def under_load(world, during=None, clients=CLIENTS, **load):
+    """Some calm, then what happens, then as long as it takes to be over; what the clients saw."""
+    load = Load(world.port, clients, **load)
+    await asyncio.sleep(BEFORE)
+    if during:
+        await during()
+    await asyncio.sleep(AFTER)
+    return await load.stop()
+
+
+@scene("nothing happens")
+async def calm(world):
+    return await under_load(world)
+
+
+@scene("a server is killed, and comes back")
+async def killed(world):
+    async def during():
+        world.servers[0].kill()
+        await asyncio.sleep(0.8)
+        world.servers[0].start()
+
+    return await under_load(world, during)
+
+
+@scene("a server is killed that nobody checks", checked=False)
+async def killed_unchecked(world):
+    async def during():
+        world.servers[0].kill()
+
+    return await under_load(world, during)
+
+
+@scene("a server is killed under requests with bodies")
+async def killed_under_uploads(world):
+    async def during():
+        world.servers[0].kill()
+
+    return await under_load(world, during, body=b"x" * 2000)
+
+
+@scene("a server stands still for a second")
+async def stopped(world):
+    async def during():
+        world.servers[0].signal(signal.SIGSTOP)
+        await asyncio.sleep(1.0)
+        world.servers[0].signal(signal.SIGCONT)
+
+    return await under_load(world, during)
+
+
+@scene("a server resets each connection with a request on it", behaviours=("well", "resets"))
+async def resetting(world):
+    return await under_load(world)
+
+
+@scene("servers close connections that they said they would keep", behaviours=("closes-early", "closes-early"))
+async def early_closing(world):
+    return await under_load(world)
+
+
+@scene("the same under requests with bodies", behaviours=("closes-early", "closes-early"))
+async def early_closing_under_uploads(world):
+    return await under_load(world, body=b"x" * 2000)
+
+
+@scene("servers are slow, and take four requests at once", behaviours=("slow", "slow"), server=("maxconn 4", "maxconn = 4"))
+async def slow_and_full(world):
+    return await under_load(world)
+
+
+@scene("a server accepts and never answers", behaviours=("well", "silent"))
+async def silent(world):
+    return await under_load(world)
+
+
+@scene("a server breaks off its answers", behaviours=("well", "half"))
+async def broken_off(world):
+    return await under_load(world)
+
+
+@scene("all servers are killed, and come back", inevitable=True)
+async def all_killed(world):
+    async def during():
+        for server in world.servers:
+            server.kill()
+        await asyncio.sleep(0.5)
+        for server in world.servers:
+            server.start()
+
+    return await under_load(world, during)
+
+
+@scene("the log's disk is full", log="full")
+async def log_disk_full(world):
+    return await under_load(world)
+
+
+@scene("no descriptors are left", descriptors=400)
+async def descriptors_used_up(world):
+    return await under_load(world, clients=500, keep=False)
+
+
+@scene("two hundred clients send a byte now and then")
+async def slow_clients(world):
+    idle = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(200)]
+
+    async def drip():
+        for byte in b"GET / HTTP":
+            for _, writer in idle:
+                writer.write(bytes([byte]))
+            await asyncio.sleep(0.1)
+
+    seen = await under_load(world, drip)
+    for _, writer in idle:
+        writer.close()
+    return seen
+
+
+@scene("ten reloads in a row")
+async def reloads(world):
+    async def during():
+        for _ in range(10):
+            world.reload()
+            await asyncio.sleep(0.2)
+
+    return await under_load(world, during)
+
+
+@scene("ten reloads, each client with new connections")
+async def reloads_under_new_connections(world):
+    async def during():
+        for _ in range(10):
+            world.reload()
+            await asyncio.sleep(0.2)
+
+    return await under_load(world, during, clients=8, keep=False)
+

@@ -1,0 +1,129 @@
+"""A proxy, lb or HAProxy, with two servers, set up for a scene."""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from twin.proxy import PORTS, Failed, find_haproxy
+
+from .servers import Server, end_with_parent
+
+HAPROXY = """global
+  nbthread 1
+  {log_global}
+defaults
+  mode http
+  {log}
+  timeout connect 500ms
+  timeout client 3s
+  timeout server 700ms
+  timeout queue 3s
+  retries 3
+  option redispatch
+  {defaults}
+frontend front
+  bind 127.0.0.1:{front}
+  default_backend back
+backend back
+  balance roundrobin
+  {check}
+"""
+LB = """[global]
+nbthread = 1
+{log_global}
+[defaults]
+{log}
+timeout = {{ connect = "500ms", client = "3s", server = "700ms", queue = "3s" }}
+retries = 3
+redispatch = true
+{defaults}
+[frontends.front]
+bind = ["127.0.0.1:{front}"]
+default_backend = "back"
+[backends.back]
+balance = "roundrobin"
+{check}
+"""
+
+
+class World:
+    def __init__(self, scene, name, lb):
+        self.name = name
+        self.directory = tempfile.TemporaryDirectory(prefix="lb-faults-")
+        self.port = PORTS.take(1)
+        self.servers = [Server(PORTS.take(1), behaviour) for behaviour in scene.behaviours]
+        of_haproxy = name == "haproxy"
+        path = Path(self.directory.name) / ("haproxy.cfg" if of_haproxy else "lb.toml")
+        path.write_text(self._haproxy(scene) if of_haproxy else self._lb(scene))
+        command = [find_haproxy(), "-W", "-db", "-f", path] if of_haproxy else [lb, "run", path]
+        output = Path("/dev/full" if scene.log == "full" else "/dev/null").open("wb")
+        self.process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.DEVNULL, preexec_fn=lambda: self._prepare(scene)
+        )
+        output.close()
+        self._wait_listening()
+
+    @staticmethod
+    def _prepare(scene):
+        end_with_parent()
+        if scene.descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (scene.descriptors, scene.descriptors))
+
+    def _haproxy(self, scene):
+        check = "option httpchk GET /status\n" if scene.checked else ""
+        option = "check inter 200ms fall 1 rise 1" if scene.checked else ""
+        for index, server in enumerate(self.servers):
+            check += f"  server s{index} 127.0.0.1:{server.port} {option} {scene.server[0]}\n"
+        full = scene.log == "full"
+        return HAPROXY.format(
+            front=self.port, check=check, defaults=scene.defaults[0],
+            log_global="log stdout format raw local0" if full else "", log="log global\n  option httplog" if full else "",
+        )  # fmt: skip
+
+    def _lb(self, scene):
+        check = 'httpchk = "GET /status"\n' if scene.checked else ""
+        option = 'check = true\ninter = "200ms"\nfall = 1\nrise = 1' if scene.checked else ""
+        for index, server in enumerate(self.servers):
+            check += f'[[backends.back.servers]]\nname = "s{index}"\naddress = "127.0.0.1:{server.port}"\n{option}\n'
+            check += f"{scene.server[1]}\n"
+        full = scene.log == "full"
+        return LB.format(
+            front=self.port, check=check, defaults=scene.defaults[1],
+            log_global='log = "stdout"' if full else "", log='log = "global"\nhttplog = true' if full else "",
+        )  # fmt: skip
+
+    def _wait_listening(self):
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                # Checks have begun by then.
+                time.sleep(0.3)
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        self.close()
+        raise Failed(f"{self.name} does not start")
+
+    def reload(self):
+        os.kill(self.process.pid, signal.SIGUSR2 if self.name == "haproxy" else signal.SIGHUP)
+
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def close(self):
+        for server in self.servers:
+            server.stop()
+        self.process.terminate()
+        try:
+            self.process.wait(3)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.directory.cleanup()
