@@ -6,3 +6,4 @@ mod metrics;
 mod reference;
 mod resolved;
 mod robustness;
+mod security;
