@@ -151,8 +151,10 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-/// The next frame: its type, flags and stream, and what is in it.
-fn next_frame(peer: &mut Boxed, held: &mut Vec<u8>) -> io::Result<Option<(u8, u8, u32, Vec<u8>)>> {
+/// A frame: its type, flags and stream, and what is in it.
+type Frame = (u8, u8, u32, Vec<u8>);
+
+fn next_frame(peer: &mut Boxed, held: &mut Vec<u8>) -> io::Result<Option<Frame>> {
     read_until(peer, held, |held| {
         let head: [u8; 9] = held.get(..9)?.try_into().ok()?;
         let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
