@@ -445,6 +445,18 @@ INTENDED = [
         on("client-drips-headers", without("log 1 Ta")),
     ),
     Difference(
+        "stalled uploads",
+        "while the client is waited for, for the rest of its request, its own timeout runs and not the server's: it gets a "
+        "408, and the server is not blamed; HAProxy waits for timeout server and answers 504",
+        on(
+            "client-silent-in-(chunked-)?body(-server-waits-longer)?",
+            replaced("client response 1 line", "(504 Gateway|408 Request) Time-out$", "* Time-out"),
+            replaced("log 1 status", "^(504|408)$", "*"),
+            replaced("log 1 state", "^(sH|cD)", "**"),
+            without("log 1 Ta"),
+        ),
+    ),
+    Difference(
         "passive cookie",
         "the log says what became of a cookie that is only read as of any other; HAProxy leaves both characters out",
         on("cookie-passive-(?!indirect|preserve).*", replaced("log 1 state", r"^--([NIDVEOU][NIUPRD]|--)$", "--**")),

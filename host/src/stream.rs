@@ -47,6 +47,11 @@ pub(crate) trait Carrier: Debug {
         false
     }
 
+    /// Whether the peer is known to send nothing more, behind what may still be to be read.
+    fn is_closed(&self) -> bool {
+        false
+    }
+
     /// Whether its end is the request's alone, and says nothing of the peer; then [`Carrier::poll_abandoned`] does.
     fn ends_with_request(&self) -> bool {
         false
@@ -221,7 +226,7 @@ impl Reader<'_> {
         let ready = match self {
             Reader::Tcp(half) => std::pin::pin!(half.ready(Interest::READABLE)).poll(&mut context),
             Reader::Unix(half) => std::pin::pin!(half.ready(Interest::READABLE)).poll(&mut context),
-            Reader::Carried(_) => return false,
+            Reader::Carried(carrier) => return carrier.is_closed(),
         };
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }

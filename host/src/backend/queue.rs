@@ -272,8 +272,12 @@ impl Queue {
             self.send_away(&self.waiting, gone);
             return;
         }
-        let serves = |lines: &mut Lines, index: u32| self.serve_one(lines, backend, index as usize);
-        while candidates.iter().fold(false, |any, candidate| serves(lines, candidate.server) || any) {}
+        let mut served = true;
+        while std::mem::take(&mut served) {
+            for candidate in candidates.iter() {
+                served |= self.serve_one(lines, backend, candidate.server as usize);
+            }
+        }
     }
 
     /// Sends away those who wait for this server alone. Returns how many.

@@ -152,26 +152,26 @@ pub(super) fn has_ended(
 /// Whom an exchange waits for while the response is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waits {
-    ForClient,
-    ForServer,
+    Client,
+    Server,
     /// Each may wait for the other: the server for more of the request, the client for more of the response. That the
     /// server is silent is no failure of its own then.
-    ForEither,
+    Either,
 }
 
 impl Waits {
     /// For the client, or for the server.
     pub(super) fn of(client: bool) -> Waits {
-        if client { Waits::ForClient } else { Waits::ForServer }
+        if client { Waits::Client } else { Waits::Server }
     }
 
     /// How long it waits, by what client and server are given; where it waits for either, as long as the more patient of
     /// the two.
     pub(super) fn patience(self, client: Option<Duration>, server: Option<Duration>) -> Option<Duration> {
         match self {
-            Waits::ForClient => client,
-            Waits::ForServer => server,
-            Waits::ForEither => Some(client?.max(server?)),
+            Waits::Client => client,
+            Waits::Server => server,
+            Waits::Either => Some(client?.max(server?)),
         }
     }
 }
@@ -200,7 +200,7 @@ impl Pace {
 
     /// Whether a request that is not done waits for its client.
     pub(super) fn waits_for_client(&self, upload: &Transfer) -> bool {
-        upload.waiting == Waiting::Source && !(self.unasked && !upload.received)
+        upload.waiting == Waiting::Source && (upload.received || !self.unasked)
     }
 
     /// Notes whom the exchange waits for now. Answers the time if the deadline is to be set anew: something moved, or it is

@@ -168,7 +168,7 @@ impl Exchange<'_> {
             let now = match (down, up) {
                 (true, _) => Waits::of(upload.waiting == Waiting::Source),
                 (false, false) if download.waiting == Waiting::Source && pace.waits_for_client(upload) => {
-                    Waits::ForEither
+                    Waits::Either
                 }
                 (false, _) => Waits::of(download.waiting == Waiting::Sink),
             };
@@ -177,7 +177,7 @@ impl Exchange<'_> {
                 timer.set(Instant::now(), now.patience(clients, servers));
             }
             timer.poll_elapsed(context).map(|_| {
-                Err(if now == Waits::ForServer {
+                Err(if now == Waits::Server {
                     Failure::ServerTimeoutData
                 } else {
                     Failure::ClientTimeoutData

@@ -37,8 +37,9 @@ pub(super) fn write(
     let upgrades = shape.switching || offers;
     let (mut length_written, mut edited, mut named) = (false, false, false);
     // The policy's, and then those of rules, which find what it has made of the response.
+    let headers = amendment.map_or(&[][..], |(_, amendment)| &amendment.headers);
+    let changed = !headers.is_empty() || !edits.is_empty();
     let changes = || {
-        let headers = amendment.map_or(&[][..], |(_, amendment)| &amendment.headers);
         let policy = headers.iter().map(|edit| policy_edit(edit, shape.cookie_attributes));
         policy.chain(edits.iter().map(Edit::from))
     };
@@ -59,7 +60,7 @@ pub(super) fn write(
             }
             Known::TransferEncoding if no_body || shape.dechunk => {}
             _ if head.nominates && head.lines().nominated(name, known) => {}
-            _ if edits::drops(changes(), name) => {}
+            _ if changed && edits::drops(changes(), name) => {}
             _ => match amendment {
                 Some((key, amendment)) => edited |= write_amended(&line, edited, key, amendment, out),
                 None => line.write(out),

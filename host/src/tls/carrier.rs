@@ -219,6 +219,11 @@ impl Carrier for Tls {
         state.held == 0 && !state.ended && state.failed.is_none() && state.socket.is_quiet()
     }
 
+    fn is_closed(&self) -> bool {
+        let state = &mut *self.0.borrow_mut();
+        state.ended || state.socket.split().0.is_closed()
+    }
+
     fn local(&self) -> Option<SocketAddr> {
         self.0.borrow().socket.local()
     }

@@ -632,3 +632,30 @@ fn a_response_that_breaks_off_is_no_whole_one_and_a_call_of_grpc_is_unavailable(
     assert_eq!(states, ["SD--", "SD--"]);
     assert_eq!(origin.connections(), 1);
 }
+
+#[test]
+fn a_client_that_stalls_within_its_upload_is_not_the_servers_fault() {
+    let origin = Origin::start(100);
+    let breaker = "circuit_breaker = { error_percent = 1, min_requests = 2, open_for = \"1d\" }";
+    let setup = before(&origin).backend(breaker).timeout("client", "200ms").timeout("server", "100ms");
+    let proxy = setup.start();
+    let stalling = |path: &str| {
+        let mut client = client(proxy.address());
+        client.send(format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nhalf"));
+        client
+    };
+    for _ in 0..2 {
+        assert_eq!(stalling("/never").response().status(), 408);
+        let mut begun = stalling("/echo");
+        assert_eq!(begun.head().status(), 200);
+        assert!(begun.wire.exactly(1000).is_err(), "the answer is not whole");
+    }
+    let states = |path: &str| {
+        let lines = proxy.exchanges().into_iter().filter(|line| line.path() == path);
+        lines.map(|line| (line.status, line.state)).collect::<Vec<_>>()
+    };
+    until("all are logged", || (proxy.exchanges().len() == 4).then_some(()));
+    assert_eq!(states("/never"), [(408, "cD--".to_owned()), (408, "cD--".to_owned())]);
+    assert_eq!(states("/echo"), [(200, "cD--".to_owned()), (200, "cD--".to_owned())]);
+    assert_eq!(text(&proxy, "/after"), "h2");
+}

@@ -1,8 +1,6 @@
 //! Requests that wait for a place, or for a connection: they move on when their server goes DOWN, and are dropped when their
 //! client leaves.
 
-use std::time::{Duration, Instant};
-
 use hyper::Method;
 
 use super::http2::{empty, http2};
@@ -192,20 +190,25 @@ fn a_stream_of_http2_that_is_reset_leaves_the_queue() {
 fn a_client_that_leaves_while_a_connection_is_made_is_let_go() {
     let nowhere = Unanswering::new();
     for protocol in ["", "proto = \"h2\""] {
-        let proxy = proxy().timeout("connect", LONG).server_at("a", &nowhere.address(), protocol).start();
+        let setup = watched().timeout("connect", LONG).server_at("a", &nowhere.address(), protocol);
+        let proxy = setup.start();
+        let connecting = |count: f64| {
+            let metric = "lb_server_connection_attempts_total{backend=\"app\",server=\"a\"}";
+            until("it is on its way", || (Samples::of(&proxy).value(metric) >= count).then_some(()));
+        };
         let mut leaving = asking(&proxy, "/half");
         leaving.wire.end();
         leaving.expect_end();
         logged(&proxy, "/half", "app/a", -1, "CC--");
         let mut resetting = asking(&proxy, "/reset");
+        connecting(2.0);
         resetting.wire.reset();
         drop(resetting);
         logged(&proxy, "/reset", "app/a", -1, "CC--");
         let mut client = http2(&proxy);
         let request = client.request(Method::GET, "/stream").body(empty()).expect("a request");
         let sent = client.send(request);
-        let start = Instant::now();
-        until("it is on its way", || (start.elapsed() > Duration::from_millis(50)).then_some(()));
+        connecting(3.0);
         sent.abort();
         logged(&proxy, &format!("http://{}/stream", proxy.address()), "app/a", -1, "CC--");
     }
