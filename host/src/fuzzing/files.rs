@@ -256,7 +256,7 @@ fn page(bytes: &[u8]) {
             continue;
         }
         let mut head = ResponseHead::default();
-        let length = parse::response(&sent, parse::MAX_LINES, false, &mut head);
+        let length = parse::response(sent, parse::MAX_LINES, false, &mut head);
         let length = length.ok().flatten().expect("a page is an answer");
         let mut decoder = Decoder::new(head.framing, Sender::Server);
         let mut at = length;

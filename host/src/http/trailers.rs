@@ -153,11 +153,11 @@ mod tests {
 
     use super::*;
 
-    /// What goes on of trailers, and what stood behind them, with `bytes` coming in these pieces.
-    fn read<'a>(
-        sender: Sender,
-        pieces: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, Malformed> {
+    /// What goes on of trailers, and what stood behind them.
+    type Read = (Vec<u8>, Vec<u8>);
+
+    /// Reads trailers that come in these pieces; `None` where they are not whole.
+    fn read<'a>(sender: Sender, pieces: impl Iterator<Item = &'a [u8]>) -> Result<Option<Read>, Malformed> {
         let mut trailers = Trailers::new(sender);
         let (mut rest, mut ended) = (Vec::new(), false);
         for piece in pieces {

@@ -32,7 +32,7 @@ fn every_test_that_the_table_of_threats_names_is_there() {
             let text = fs::read_to_string(path).unwrap();
             let lines: Vec<_> = text.lines().map(str::trim).collect();
             let starts = |line: &&str| line.starts_with(&format!("fn {test}("));
-            lines.iter().position(|line| starts(&line)).is_some_and(|at| lines[..at].ends_with(&["#[test]"]))
+            lines.iter().position(starts).is_some_and(|at| lines[..at].ends_with(&["#[test]"]))
         });
         assert!(is_there, "{file}::{test}");
     }

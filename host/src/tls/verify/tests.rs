@@ -265,11 +265,11 @@ fn who_may_sign_is_said_by_basic_constraints_or_else_by_the_key_usage() {
         (IsCa::ExplicitNoCa, usages(&[KeyUsagePurpose::KeyCertSign]), false),
     ] {
         let change = |params: &mut CertificateParams| {
-            params.is_ca = constraints.clone();
+            params.is_ca = constraints;
             params.key_usages = usage.clone();
         };
         let issuer = self_signed(change);
-        let leaf = signed_by(&issuer, params(|params| params.is_ca = constraints.clone()), |_| {});
+        let leaf = signed_by(&issuer, params(|params| params.is_ca = constraints), |_| {});
         assert_eq!(passes(&[&issuer], &leaf, NAME).is_ok(), vouches, "{constraints:?} {usage:?}");
     }
 }
