@@ -20,6 +20,18 @@ thread_local! {
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Buffers with memory that are not given back yet.
+    static OUTSTANDING: std::cell::Cell<isize> = const { std::cell::Cell::new(0) };
+}
+
+/// How many buffers of this thread hold memory.
+#[cfg(test)]
+pub(crate) fn outstanding() -> isize {
+    OUTSTANDING.get()
+}
+
 impl Buffer {
     /// A buffer that holds nothing and takes no memory, until [`Buffer::ensure`].
     pub(crate) const fn none() -> Buffer {
@@ -31,6 +43,8 @@ impl Buffer {
         if self.bytes.len() >= size {
             return;
         }
+        #[cfg(test)]
+        OUTSTANDING.set(OUTSTANDING.get() + 1);
         let spare = SPARE.with_borrow_mut(Vec::pop).filter(|spare| spare.len() >= size);
         let mut bytes = spare.unwrap_or_else(|| vec![0; size]);
         let held = self.end - self.start;
@@ -95,6 +109,8 @@ fn give_back(bytes: Vec<u8>) {
     if bytes.is_empty() {
         return;
     }
+    #[cfg(test)]
+    let _ = OUTSTANDING.try_with(|outstanding| outstanding.set(outstanding.get() - 1));
     // A buffer may be dropped while its thread ends, when the store is gone already.
     let _ = SPARE.try_with(|spare| {
         let mut spare = spare.borrow_mut();

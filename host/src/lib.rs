@@ -25,6 +25,8 @@ mod buffer;
 mod capacity;
 mod count;
 mod scratch;
+#[cfg(test)]
+mod simulated;
 mod splice;
 mod stream;
 mod timer;

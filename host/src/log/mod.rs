@@ -14,6 +14,8 @@ mod file;
 mod frame;
 mod httplog;
 mod json;
+#[cfg(test)]
+pub(crate) mod memory;
 mod pattern;
 pub mod process;
 mod queue;

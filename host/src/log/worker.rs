@@ -149,7 +149,7 @@ impl WorkerLog {
     }
 
     /// Hands over what is there; where a writer is busy, with `force` only.
-    pub(super) fn hand_over(&mut self, force: bool) {
+    pub(crate) fn hand_over(&mut self, force: bool) {
         self.pending = false;
         for entry in &mut self.slots {
             let Some(slot) = entry else { continue };

@@ -25,6 +25,12 @@ impl Balancer {
         Balancer { backend, places, candidates: Arc::new([]), version: None }
     }
 
+    /// The host's own choice alone.
+    #[cfg(test)]
+    pub(crate) fn of_the_host(backend: Arc<Backend>) -> Balancer {
+        Balancer::new(backend, Vec::new())
+    }
+
     /// Picks a server for a request that arrived at `time_ms` (since 1970, UTC): an index into the backend's
     /// servers. `failed` is the one that failed last, on a retry. `None` only where no server may be chosen.
     ///

@@ -42,6 +42,10 @@ async fn connect_tls(server: &Server, stream: Stream) -> io::Result<Stream> {
 }
 
 async fn connect_tcp(address: SocketAddr) -> io::Result<Stream> {
+    #[cfg(test)]
+    if let Some(connecting) = crate::simulated::dial(address) {
+        return connecting.await;
+    }
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(Stream::Tcp(stream))

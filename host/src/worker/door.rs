@@ -75,7 +75,7 @@ impl Entrance {
         self.shut();
     }
 
-    fn doorway(&self) -> Rc<Doorway> {
+    pub(super) fn doorway(&self) -> Rc<Doorway> {
         self.doorway.borrow().clone()
     }
 }
@@ -140,7 +140,7 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Listener, entrance: Rc<
 }
 
 /// Starts a connection's task.
-fn admit(
+pub(super) fn admit(
     worker: &Rc<Worker>,
     doorway: &Rc<Doorway>,
     places: Places,
@@ -216,12 +216,12 @@ async fn secured(
 }
 
 /// A connection's places under the bounds of its listener, frontend and process.
-struct Places([Option<Arc<Count>>; 3]);
+pub(super) struct Places([Option<Arc<Count>>; 3]);
 
 impl Places {
     /// Takes a place under each bound, all at once: whoever waits for one holds none. `None` where the door
     /// leads nowhere any more.
-    async fn take(worker: &Worker, entrance: &Entrance) -> Option<Places> {
+    pub(super) async fn take(worker: &Worker, entrance: &Entrance) -> Option<Places> {
         loop {
             match Places::try_take(worker, entrance)? {
                 Ok(places) => return Some(places),

@@ -5,6 +5,8 @@
 //! under way end under the one that they began with.
 
 mod door;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -204,6 +206,23 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    /// A worker that serves nothing yet.
+    fn new(process: Arc<Process>, tune: Tune, log: WorkerLog) -> Rc<Worker> {
+        let nothing = Generation { frontends: Vec::new(), backends: Vec::new(), _alive: Arc::default() };
+        Rc::new(Worker {
+            process,
+            tune,
+            generation: RefCell::new(Rc::new(nothing)),
+            pools: RefCell::default(),
+            log: RefCell::new(log),
+            log_pending: Notify::new(),
+            draining: Cell::new(false),
+            tasks: RefCell::default(),
+            idle: Notify::new(),
+            lingering: Lingering::default(),
+        })
+    }
+
     /// The configuration to serve.
     pub(crate) fn generation(&self) -> Rc<Generation> {
         self.generation.borrow().clone()
@@ -274,23 +293,7 @@ pub(crate) fn run(
         Err(error) => return drop(begun.send(Err(error))),
     };
     drop(begun.send(Ok(runtime.handle().clone())));
-    let worker = Rc::new(Worker {
-        process,
-        tune,
-        generation: RefCell::new(Rc::new(Generation {
-            frontends: Vec::new(),
-            backends: Vec::new(),
-            _alive: Arc::default(),
-        })),
-        pools: RefCell::default(),
-        log: RefCell::new(log),
-        log_pending: Notify::new(),
-        draining: Cell::new(false),
-        tasks: RefCell::default(),
-        idle: Notify::new(),
-        lingering: Lingering::default(),
-    });
-    runtime.block_on(command_loop(worker, commands));
+    runtime.block_on(command_loop(Worker::new(process, tune, log), commands));
 }
 
 async fn command_loop(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
@@ -312,16 +315,19 @@ async fn command_loop(worker: Rc<Worker>, mut commands: UnboundedReceiver<Comman
                 // Whoever waits for this may have given up.
                 let _ = done.send(());
             }
-            Some(Command::Drain) => {
-                worker.draining.set(true);
-                doors.drain().for_each(|(_, door)| door.shut());
-                worker.each_pool(Pool::clear);
-                worker.wake_all();
-            }
+            Some(Command::Drain) => drain(&worker, &mut doors),
             Some(Command::Stop) | None => break,
         }
     }
     worker.log.borrow_mut().flush();
+}
+
+/// Accepts nothing more, closes what idles, and has each connection end with the exchange that it is at.
+fn drain(worker: &Worker, doors: &mut HashMap<BindAddress, Rc<Entrance>>) {
+    worker.draining.set(true);
+    doors.drain().for_each(|(_, door)| door.shut());
+    worker.each_pool(Pool::clear);
+    worker.wake_all();
 }
 
 /// Ready when no connection is left, and nobody stands before a door.

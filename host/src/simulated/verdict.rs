@@ -1,0 +1,147 @@
+//! What must be so when a simulated world has come to its end.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::ledger::Request;
+use super::world::World;
+use crate::buffer;
+
+/// A line of the log.
+#[derive(Debug)]
+struct Line {
+    status: i32,
+    bytes: usize,
+    cause: u8,
+    text: String,
+}
+
+/// Holds what happened against what must be. Answers how many exchanges there were.
+pub(super) fn judge(world: &World) -> usize {
+    if world.stopped.get() {
+        world.worker.drain();
+    }
+    world.worker.flush();
+    everything_is_given_back(world);
+    let (lines, nameless) = lines(world);
+    let requests = world.ledger.requests.borrow().clone();
+    let mut exchanges = 0;
+    for (number, request) in requests.iter().enumerate() {
+        let Some(request) = request else { continue };
+        let own = lines.get(&number).map_or(&[][..], |lines| lines);
+        exchanges += own.len();
+        for wrong in wrongs(world, request, own) {
+            let lines: Vec<_> = own.iter().map(|line| &line.text).collect();
+            world.ledger.violation(format!("{number}: {wrong}; {request:?}; logged: {lines:?}"));
+        }
+    }
+    // What was refused before it was understood has a line that does not say which it was, and at most one a connection.
+    let refused = |(number, request): (usize, &Option<Request>)| {
+        let seen = request.as_ref().is_some_and(|request| request.seen.status.is_some());
+        seen && !lines.contains_key(&number)
+    };
+    let refused = requests.iter().enumerate().filter(|one| refused(*one)).count();
+    if (nameless < refused && !world.stopped.get()) || nameless > world.clients.get() {
+        world.ledger.violation(format!("{refused} were refused, and {nameless} are logged so"));
+    }
+    exchanges
+}
+
+/// The log's lines, by the numbers of the requests, and how many there are that have none.
+fn lines(world: &World) -> (BTreeMap<usize, Vec<Line>>, usize) {
+    let (mut all, mut nameless): (BTreeMap<usize, Vec<Line>>, usize) = (BTreeMap::new(), 0);
+    for text in world.log.lines() {
+        world.ledger.trace(format_args!("logged: {text}"));
+        let words: Vec<&str> = text.split(' ').collect();
+        let [_method, target, status, bytes, termination, ..] = words[..] else {
+            world.ledger.violation(format!("a line that is none: {text}"));
+            continue;
+        };
+        let Some(number) = target.split_once("/n/").and_then(|(_, number)| number.parse().ok()) else {
+            nameless += 1;
+            continue;
+        };
+        all.entry(number).or_default().push(Line {
+            status: status.parse().unwrap_or(0),
+            bytes: bytes.parse().unwrap_or(0),
+            cause: termination.bytes().next().unwrap_or(0),
+            text: text.clone(),
+        });
+    }
+    (all, nameless)
+}
+
+/// What is wrong about an exchange.
+fn wrongs(world: &World, request: &Request, lines: &[Line]) -> Vec<String> {
+    let mut wrongs = Vec::new();
+    let mut must = |holds: bool, what: &str| {
+        if !holds {
+            wrongs.push(what.to_owned());
+        }
+    };
+    let seen = &request.seen;
+    let answer = seen.answer.and_then(|answer| world.ledger.answer(answer));
+    must(lines.len() <= 1, "is logged more than once");
+    let served = request.heads > 0 || seen.answer.is_some();
+    let stopped = world.stopped.get();
+    must(!served || !lines.is_empty() || stopped, "is served and not logged");
+    let idempotent = !matches!(request.method, "POST" | "PATCH");
+    must(idempotent || request.wholes <= 1, "came twice to servers, and must not");
+    let tries = 2 * world.tries.get() as usize;
+    must(request.wholes <= tries, "came to servers too often");
+    let undisturbed = request.begun && request.has_head && !request.disturbed && !stopped;
+    if undisturbed && !world.wild_servers {
+        let is_well = seen.whole && answer.is_some();
+        must(is_well || request_was_not_taken(request, lines), "is not served well though nobody did wrong");
+    }
+    let Some(line) = lines.first() else { return wrongs };
+    if !undisturbed {
+        return wrongs;
+    }
+    if let Some(status) = seen.status {
+        must(line.status == i32::from(status), "is logged with another status");
+    }
+    if seen.whole {
+        must(seen.bytes == 0 || line.bytes == seen.bytes, "is logged with another number of bytes");
+        let expected: &[u8] = match (&answer, seen.status) {
+            (Some(_), _) => b"-",
+            (None, Some(503)) => b"SsPR",
+            (None, Some(502)) => b"SP",
+            (None, Some(504)) => b"s",
+            (None, _) => b"PCcSsR",
+        };
+        must(expected.contains(&line.cause), "is logged with another end");
+    } else if seen.status.is_some() {
+        must(b"SsP".contains(&line.cause), "is broken off, and logged as if by somebody else");
+    }
+    wrongs
+}
+
+/// Whether the connection ended before the program took the request: it may end at any time between two.
+fn request_was_not_taken(request: &Request, lines: &[Line]) -> bool {
+    lines.is_empty() && request.seen.status.is_none()
+}
+
+/// Whatever was taken has been given back.
+fn everything_is_given_back(world: &World) {
+    let must = |left: i64, what: &str| {
+        if left != 0 {
+            world.ledger.violation(format!("{left} {what} in the end"));
+        }
+    };
+    must(world.process.connections.current().into(), "connections of the process");
+    must(world.process.streams.current().into(), "streams of the process");
+    must(world.frontend.current().into(), "connections of the frontend");
+    must(world.listener.current().into(), "connections of the listener");
+    must(world.worker.connections() as i64, "tasks");
+    must(world.network.held() as i64, "sockets");
+    must(buffer::outstanding() as i64, "buffers");
+    for backend in &*world.backends.borrow() {
+        must(backend.requests.load(Relaxed).into(), "requests at the backend");
+        must(backend.waiting().into(), "requests in the backend's queue");
+        for server in &backend.servers {
+            must(server.in_flight.load(Relaxed).into(), "requests at a server");
+            must(server.queued.load(Relaxed).into(), "requests in a server's queue");
+        }
+    }
+}
