@@ -55,7 +55,7 @@ fn forget_dialer() {
 
 /// Which seeds are played unless `LB_FIRST_SEED` and `LB_SEEDS` say otherwise.
 const FIRST: u64 = 200;
-const SEEDS: u64 = 800;
+const SEEDS: u64 = 1_900;
 
 /// Plays a seed on a thread of its own, so that nothing of what others left behind has a part in it.
 fn play(seed: u64, speaks: bool) -> Outcome {

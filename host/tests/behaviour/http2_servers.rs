@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -470,6 +470,51 @@ fn what_is_refused_before_it_was_looked_at_goes_to_another_connection_with_its_b
     drop(served.join().expect("no panic"));
     let line = proxy.exchange("/echo");
     assert_eq!((line.state.as_str(), line.retries.as_str()), ("----", "0"));
+}
+
+/// Takes frames until one has this kind and stream.
+fn await_frame(socket: &mut TcpStream, kind: u8, stream: u32) {
+    loop {
+        let mut head = [0; 9];
+        socket.read_exact(&mut head).expect("a frame");
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        socket.read_exact(&mut vec![0; length as usize]).expect("all of it");
+        if head[3] == kind && head[5..] == stream.to_be_bytes() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_takes_no_more_requests_is_closed_once_its_last_answer_has_its_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let setup = proxy().global("nbthread = 1").server_at("s", &address.to_string(), "proto = \"h2\"");
+    let proxy = setup.start();
+    let served = std::thread::spawn(move || {
+        let accept = || {
+            let (mut socket, _) = listener.accept().expect("a connection");
+            socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+            socket.write_all(&frame(4, 0, 0, b"")).expect("a socket");
+            socket.read_exact(&mut [0; 24]).expect("the preface");
+            socket
+        };
+        let mut first = accept();
+        await_frame(&mut first, 1, 1);
+        // 200 with `content-length: 5`: all its bytes, and not its end.
+        let whole = [frame(1, 4, 1, b"\x88\x0f\x0d\x015"), frame(0, 0, 1, b"hello")].concat();
+        first.write_all(&whole).expect("a socket");
+        await_frame(&mut first, 1, 3);
+        first.write_all(&frame(3, 0, 3, &7_u32.to_be_bytes())).expect("a socket");
+        let mut second = accept();
+        await_frame(&mut second, 1, 1);
+        second.write_all(&frame(1, 5, 1, b"\x88")).expect("a socket");
+        first.write_all(&frame(0, 1, 1, b"")).expect("a socket");
+        first.read_to_end(&mut Vec::new()).expect("it is closed");
+    });
+    assert_eq!(text(&proxy, "/one"), "hello");
+    assert_eq!(text(&proxy, "/two"), "");
+    served.join().expect("no panic");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
@@ -32,6 +33,8 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;
 /// Responses whose bytes are all there and whose end has not come, at most. Further ones are reset.
 const MAX_TAILS: usize = 32;
+/// How long such a response may hold up the end of a connection that takes no requests any more.
+const TAIL_TIME: Duration = Duration::from_secs(5);
 
 /// A connection.
 pub(super) struct Session {
@@ -56,6 +59,8 @@ struct Life {
     heard: Cell<u64>,
     /// Responses that only want their end.
     tails: RefCell<VecDeque<Upload>>,
+    /// Whether there is a task that sees them to their ends.
+    driven: Cell<bool>,
     /// Wakes the connection's own task.
     driver: RefCell<Option<Waker>>,
     /// Wakes whoever waits for the server's first word.
@@ -90,6 +95,7 @@ impl Session {
         let (sender, connection) =
             builder(tune).handshake(line).await.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let connection = Rc::new(RefCell::new(Some(connection)));
+        life.driven.set(true);
         run(drive(connection.clone(), life.clone()));
         let session = Session {
             sender,
@@ -197,7 +203,11 @@ impl Seat {
         let oldest = if crowded { tails.pop_front() } else { None };
         drop(tails);
         drop(oldest);
-        wake(&life.driver);
+        if life.driven.replace(true) {
+            wake(&life.driver);
+        } else {
+            run(end_tails(life.clone()));
+        }
     }
 }
 
@@ -221,7 +231,7 @@ fn builder(tune: Tune) -> Builder<Local> {
     builder
 }
 
-/// Drives a connection to its end.
+/// Drives a connection until it takes no requests any more, and what is left on it to its end.
 async fn drive(connection: Rc<Driven>, life: Rc<Life>) {
     poll_fn(|context| {
         life.driver.replace(Some(context.waker().clone()));
@@ -235,6 +245,23 @@ async fn drive(connection: Rc<Driven>, life: Rc<Life>) {
     let ended = connection.take();
     drop(ended);
     wake(&life.opener);
+    end_tails(life).await;
+}
+
+/// Sees responses to their ends that only want these. hyper has a task of its own for the socket, which stays for as long
+/// as anybody holds a stream: a tail that nobody looks at would keep the connection open for ever.
+async fn end_tails(life: Rc<Life>) {
+    let ended = poll_fn(|context| {
+        life.driver.replace(Some(context.waker().clone()));
+        let mut tails = life.tails.borrow_mut();
+        tails.retain_mut(|tail| tail.poll_end(context).is_pending());
+        if tails.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    });
+    // A server that does not end them has them reset.
+    let _late = tokio::time::timeout(TAIL_TIME, ended).await;
+    life.driven.set(false);
+    let left = life.tails.take();
+    drop(left);
 }
 
 fn wake(waker: &RefCell<Option<Waker>>) {
