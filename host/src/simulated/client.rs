@@ -195,7 +195,7 @@ impl Client {
     async fn response(&self, reader: &mut Reader, request: &Outgoing) -> bool {
         let before = reader.used;
         let mut seen = Seen::default();
-        let read = self.misheard(self.whole(reader, request, &mut seen)).await;
+        let read = self.as_scripted(self.whole(reader, request, &mut seen)).await;
         seen.bytes = reader.used - before;
         let stays = match &read {
             Some(Ok(stays)) => {
@@ -233,7 +233,7 @@ impl Client {
     }
 
     /// Reads as the script has it. `None`: it has left.
-    async fn misheard<T>(&self, reading: impl Future<Output = T>) -> Option<T> {
+    async fn as_scripted<T>(&self, reading: impl Future<Output = T>) -> Option<T> {
         let mut reading = pin!(reading);
         match self.listening {
             Listening::Well => Some(reading.await),
