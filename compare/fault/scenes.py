@@ -20,7 +20,6 @@ class Scene:
     play: Callable[..., Awaitable]
     behaviours: tuple = ("well", "well")
     checked: bool = True
-    defaults: tuple = ("", "")
     server: tuple = ("", "")
     log: str = "null"
     descriptors: int = 0

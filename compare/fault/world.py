@@ -26,7 +26,6 @@ defaults
   timeout queue 3s
   retries 3
   option redispatch
-  {defaults}
 frontend front
   bind 127.0.0.1:{front}
   default_backend back
@@ -42,7 +41,6 @@ nbthread = 1
 timeout = {{ connect = "500ms", client = "3s", server = "700ms", queue = "3s" }}
 retries = 3
 redispatch = true
-{defaults}
 [frontends.front]
 bind = ["127.0.0.1:{front}"]
 default_backend = "back"
@@ -82,7 +80,7 @@ class World:
             check += f"  server s{index} 127.0.0.1:{server.port} {option} {scene.server[0]}\n"
         full = scene.log == "full"
         return HAPROXY.format(
-            front=self.port, check=check, defaults=scene.defaults[0],
+            front=self.port, check=check,
             log_global="log stdout format raw local0" if full else "", log="log global\n  option httplog" if full else "",
         )  # fmt: skip
 
@@ -94,7 +92,7 @@ class World:
             check += f"{scene.server[1]}\n"
         full = scene.log == "full"
         return LB.format(
-            front=self.port, check=check, defaults=scene.defaults[1],
+            front=self.port, check=check,
             log_global='log = "stdout"' if full else "", log='log = "global"\nhttplog = true' if full else "",
         )  # fmt: skip
 

@@ -472,7 +472,7 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
 }
 
 /// Whether there is no open file left for a socket.
-fn are_files_used_up(error: &io::Error) -> bool {
+pub(super) fn are_files_used_up(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 

@@ -4,7 +4,7 @@
 use tokio::time::Instant;
 
 use super::Exchange;
-use super::attempt::{Conversation, Tried, connect_failure};
+use super::attempt::{Conversation, Tried, are_files_used_up, connect_failure};
 use super::patience::Cut;
 use super::repeat::Fate;
 use crate::failure::Failure;
@@ -105,8 +105,13 @@ impl Exchange<'_> {
         let backend = self.backend;
         let tally = backend.tallies.server(server);
         let shared = &backend.shared.servers[server as usize];
-        let opening = sessions.open(shared, self.worker.tune, || tally.connects.add(1));
-        let opened = self.wait_for_connection(backend.shared.config.timeout.connect, opening).await;
+        let timeout = backend.shared.config.timeout.connect;
+        let open = || sessions.open(shared, self.worker.tune, || tally.connects.add(1));
+        let mut opened = self.wait_for_connection(timeout, open()).await;
+        // As for a connection that is not shared.
+        if matches!(&opened, Ok(Err(error)) if are_files_used_up(error)) && self.worker.close_idle() {
+            opened = self.wait_for_connection(timeout, open()).await;
+        }
         if !matches!(opened, Ok(Ok(_)) | Err(Cut::Left)) {
             tally.connection_errors.add(1);
         }
