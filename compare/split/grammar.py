@@ -70,6 +70,9 @@ class Case:
     data: bytes
     cut: int
 
+    def __str__(self):
+        return f"{self.data!r}, cut at {self.cut}"
+
 
 def chunked(rng, odd):
     """A body of five bytes in one chunk, with parts that are odd where `odd` says so."""

@@ -28,8 +28,9 @@ def steps(outcome):
     return said + [("unanswered", *described(request)) for request in requests]
 
 
-def findings(outcomes):
-    """One line for each proxy that lb disagrees with. Who refused all of a case agrees with anyone."""
+def findings(outcomes, is_framed):
+    """One line for each proxy that lb disagrees with, and each header. Who refused all of a case agrees with anyone; where
+    frames say what belongs to which request, so does who refuses the follower."""
     said = []
     ours = steps(outcomes["lb"])
     for name, outcome in outcomes.items():
@@ -38,9 +39,27 @@ def findings(outcomes):
             continue
         for our, their in zip(ours, theirs, strict=False):
             if our != their:
-                if is_finding(our, their):
+                if is_finding(our, their) and not (is_framed and BY_PROXY in (our[0], their[0])):
                     said.append(f"lb has {our} where {name} has {their}")
                 break
+        else:
+            if is_framed and len(ours) != len(theirs):
+                said.append(f"lb has {len(ours)} requests where {name} has {len(theirs)}")
+            said += headers_that_differ(name, outcomes["lb"].requests, outcome.requests)
+    return said
+
+
+def headers_that_differ(name, ours, theirs):
+    """One line for each header that a server was given in another way. Whether a connection stays is each hop's own."""
+    said = []
+    for our, their in zip(ours, theirs, strict=False):
+        for header in sorted(our["headers"].keys() | their["headers"].keys()):
+            one, other = our["headers"].get(header), their["headers"].get(header)
+            # That a body comes in chunks is as good as saying its length.
+            is_body = header == "HTTP_TRANSFER_ENCODING" and {str(one).lower(), str(other).lower()} == {"chunked", "none"}
+            of_framing = is_body and our["body"] == their["body"] != ""
+            if one != other and header != "HTTP_CONNECTION" and not of_framing:
+                said.append(f"lb has {header} {one!r} where {name} has {other!r}")
     return said
 
 

@@ -3,14 +3,27 @@
 import re
 
 
-def reason(case):
-    """Why this case may be split differently; None where it may not."""
-    for pattern, why in KNOWN:
-        if re.search(pattern, case.data):
+def reason(case, finding):
+    """Why this case may be split differently, in the way that was found; None where it may not."""
+    for pattern, of, why in KNOWN:
+        if re.search(pattern, case.data, re.DOTALL) and re.search(of, finding):
             return why
     return None
 
 
+# In a case's bytes, a header of HTTP/1 or HTTP/2 begins so.
+LINE = rb"(?i)(?:^|[\r\n]|\x00[\x00-\x7f])"
 KNOWN = [
-    (rb"(?i)\r\nExpect: x\r\n", "an expectation that nobody knows is the server's to refuse; nginx drops it"),
+    (LINE + rb"Expect(: |.)x", "refused by the server', 417.* nginx has", "an unknown expectation is the server's to refuse; nginx drops it"),
+    (LINE + rb"Expect", "EXPECT '100-continue' where nginx has None", "nginx asks for the body itself"),
+    (
+        LINE + rb"[a-z]+[_.][a-z_]+", "HTTP_([A-Z._]+ None|TRANSFER_ENCODING 'chunked') where haproxy has",
+        "names that CGI takes for others do not go on",
+    ),
+    (LINE + rb"TE(: |.)trailers", "HTTP_TE 'trailers' where nginx has None", "nginx passes no TE on"),
+    (LINE + rb"(Keep-Alive|Proxy-Connection)", "HTTP_(KEEP_ALIVE|PROXY_CONNECTION) None where", "they end at each hop"),
+    (LINE + rb"Upgrade", "HTTP_UPGRADE None where haproxy has", "no protocol is asked for where Connection does not say so"),
+    (LINE + rb"HTTP2-Settings", "HTTP_HTTP2_SETTINGS None where", "no server is asked for HTTP/2 in clear text"),
+    (rb":authority.[^\x00]*:(80|443)?\x00", "HTTP_HOST '(.*):(80|443)?' where haproxy has '\\1'", "HAProxy takes a default port away"),
+    (rb":scheme.(?!https?\x00)", "/?', '.*'\\) where haproxy has", "HAProxy takes an empty query away where the scheme is another"),
 ]
