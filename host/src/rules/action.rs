@@ -277,16 +277,15 @@ impl Redirect {
                 }
                 self.append_target(facts, &mut location);
             }
-            // Without a host the path's first part would be read as one.
-            RedirectTo::Scheme(_) if facts.host.is_empty() => {
-                return Answered { status: 400, ..Answered::default() };
-            }
             RedirectTo::Scheme(scheme) => {
                 location.extend_from_slice(scheme.as_bytes());
                 location.extend_from_slice(b"://");
                 location.extend_from_slice(facts.head.authority());
                 self.append_target(facts, &mut location);
             }
+        }
+        if lacks_host(&location) {
+            return Answered { status: 400, ..Answered::default() };
         }
         let mut headers = vec![("location".into(), location)];
         if matches!(self.code, 302 | 303 | 307) {
@@ -327,6 +326,19 @@ impl Redirect {
 fn slashes(place: &[u8]) -> usize {
     let is_slash = |byte: &&u8| matches!(byte, b'/' | b'\\');
     if place.first() == Some(&b'/') { place.iter().take_while(is_slash).count() } else { 0 }
+}
+
+/// Whether a place begins as a host would come and has none there, as where a client of HTTP/1.0 names none. Browsers
+/// skip any number of slashes before a host, and would take the path's first part for one.
+fn lacks_host(place: &[u8]) -> bool {
+    let rest = match target::scheme(place) {
+        Some(scheme) => &place[scheme + 1..],
+        None => place,
+    };
+    match slashes(rest) {
+        2 => matches!(rest.get(2), None | Some(b'?' | b'#')),
+        count => count > 2,
+    }
 }
 
 impl Respond {

@@ -244,6 +244,29 @@ fn a_path_cannot_turn_a_redirect_into_one_to_another_host() {
 }
 
 #[test]
+fn a_redirect_to_the_host_that_a_client_named_is_none_where_it_named_none() {
+    for redirect in [
+        "location = \"https://${host}${path}\"",
+        "location = \"https://${authority}${url}\"",
+        "location = \"//${host}${path}\"",
+        "location = \"https://${host}\"",
+        "location = \"https://${host}?x\"",
+        "prefix = \"https://${host}\"",
+        "scheme = \"https\"",
+    ] {
+        let rule = format!("redirect = {{ {redirect}, code = 301 }}");
+        for target in ["/evil.example/x", "/\\evil.example"] {
+            let said = |host: &str, rule: &str| decide(&[rule], &format!("GET {target} HTTP/1.0{host}")).1;
+            assert_eq!(said("", &rule), "400", "{redirect}");
+            assert!(said("\nhost: a", &rule).starts_with("301 | location: "), "{redirect}");
+        }
+    }
+    let elsewhere =
+        decide(&["redirect = { location = \"https://p${path}\", code = 301 }"], "GET /x HTTP/1.0").1;
+    assert_eq!(elsewhere, "301 | location: https://p/x");
+}
+
+#[test]
 fn a_fixed_answer_has_its_lines_and_its_body() {
     let rule = "respond = { status = 418, body = \"hi\", headers = { X-Who = \"${src}:${src_port}\" } }";
     assert_eq!(
