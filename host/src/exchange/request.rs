@@ -174,18 +174,19 @@ fn write_cookies(
 fn write_query(target: &[u8], name: &[u8], edit: &KeyEdit, out: &mut Vec<u8>) {
     let Some(mark) = memchr::memchr(b'?', target) else { return out.extend_from_slice(target) };
     out.extend_from_slice(&target[..mark]);
-    let (mut separator, mut edited) = (b'?', false);
+    let (mut separator, mut replaced) = (b'?', false);
     for parameter in target[mark + 1..].split(|b| *b == b'&') {
-        let length = memchr::memchr(b'=', parameter).unwrap_or(parameter.len());
-        let ours = !edited && &parameter[..length] == name;
-        edited |= ours;
+        let equals = memchr::memchr(b'=', parameter);
+        let ours = &parameter[..equals.unwrap_or(parameter.len())] == name;
         if ours && *edit == KeyEdit::Remove {
             continue;
         }
         out.push(separator);
         separator = b'&';
         match edit {
-            KeyEdit::Replace(value) if ours => {
+            // The one that was recalled: the first that has a value.
+            KeyEdit::Replace(value) if ours && equals.is_some() && !replaced => {
+                replaced = true;
                 out.extend_from_slice(name);
                 out.push(b'=');
                 out.extend_from_slice(value.as_bytes());
@@ -335,12 +336,17 @@ mod tests {
     #[test]
     fn a_query_parameter_is_cut_out_or_replaced() {
         let key = Key::Query("s".into());
-        let target = |edit: KeyEdit| {
+        let target = |query: &str, edit: KeyEdit| {
             let changes = Changes { key: Some((&key, &edit, 0)), ..PLAIN };
-            written("GET /?a=1&s=2&s=3 HTTP/1.1\r\n\r\n", &changes)
+            let line = written(&format!("GET /?{query} HTTP/1.1\r\n\r\n"), &changes);
+            line.strip_suffix(" HTTP/1.1\r\n\r\n").unwrap().to_owned()
         };
-        assert_eq!(target(KeyEdit::Remove), "GET /?a=1&s=3 HTTP/1.1\r\n\r\n");
-        assert_eq!(target(KeyEdit::Replace("9".into())), "GET /?a=1&s=9&s=3 HTTP/1.1\r\n\r\n");
+        let replace = || KeyEdit::Replace("9".into());
+        assert_eq!(target("a=1&s=2&s=3", replace()), "GET /?a=1&s=9&s=3");
+        assert_eq!(target("s&s=2", replace()), "GET /?s&s=9", "the one that was recalled has a value");
+        assert_eq!(target("a=1&s=2&ss=3", KeyEdit::Remove), "GET /?a=1&ss=3");
+        assert_eq!(target("s&a=1&s=2&s=3", KeyEdit::Remove), "GET /?a=1", "with any others of its name");
+        assert_eq!(target("s=2", KeyEdit::Remove), "GET /");
     }
 
     #[test]
