@@ -13,6 +13,8 @@ pub(super) use lb::policy::{candidates, log, request, response, servers, types};
 
 use super::answers::{self, Outcome, Standing, Verdict};
 use super::description::{Description, Kind, Setting, SettingValue};
+use super::instance::Refusal;
+use super::voice::printable;
 
 /// An address as policies see it. IPv4-mapped IPv6 addresses go over as IPv4.
 pub(super) fn address(address: IpAddr) -> types::IpAddress {
@@ -107,6 +109,7 @@ impl From<persistence::HeaderEdit> for answers::HeaderEdit {
 impl From<setup::Description> for Description {
     fn from(description: setup::Description) -> Self {
         let setup::Description { name, version, summary, settings } = description;
+        let (version, summary) = (printable(&version), printable(&summary));
         Description { name, version, summary, settings: settings.into_iter().map(Setting::from).collect() }
     }
 }
@@ -129,6 +132,13 @@ impl From<setup::Setting> for Setting {
             setup::ValueResult::Texts(texts) => SettingValue::Texts(texts),
         });
         let setup::Setting { name, required, choices, doc, .. } = setting;
-        Setting { name, kind, default, required, choices, doc }
+        Setting { name, kind, default, required, choices, doc: printable(&doc) }
+    }
+}
+
+impl From<setup::Refusal> for Refusal {
+    fn from(refusal: setup::Refusal) -> Self {
+        let setup::Refusal { setting, message } = refusal;
+        Refusal { setting: setting.as_deref().map(printable), message: printable(&message) }
     }
 }

@@ -144,6 +144,11 @@ impl Description {
             if !seen.insert(name) {
                 return Some(format!("it names the setting `{name}` twice"));
             }
+            if let Some(choice) = setting.choices.iter().find(|choice| choice.contains(char::is_control)) {
+                return Some(format!(
+                    "its setting `{name}` has a choice with a control character, {choice:?}"
+                ));
+            }
             if setting.default.as_ref().is_some_and(|value| !value.is_of(setting.kind)) {
                 return Some(format!("the default of its setting `{name}` is not of kind {}", setting.kind));
             }
@@ -182,6 +187,9 @@ mod tests {
             assert!(fault("p", &[setting(name)]).is_some(), "{name:?}");
         }
         assert!(fault("p", &[setting("a"), setting("a")]).is_some());
+        for choice in ["a\nb", "\u{1b}[2J"] {
+            assert!(fault("p", &[Setting { choices: vec![choice.into()], ..setting("a") }]).is_some());
+        }
         let default = Some(SettingValue::Boolean(true));
         assert!(fault("p", &[Setting { default, ..setting("a") }]).is_some());
     }

@@ -168,7 +168,7 @@ impl Instance {
         begin(&mut self.store, SETUP_BUDGET);
         let answer = self.setup.call_configure(&mut self.store, &values, &servers);
         let answer = self.end(answer)?;
-        Ok(answer.map_err(|refusal| Refusal { setting: refusal.setting, message: refusal.message }))
+        Ok(answer.map_err(Refusal::from))
     }
 
     /// Whether it was told these candidates last. It is the list itself that counts, not what it holds: workers
@@ -231,12 +231,9 @@ impl Instance {
         let guest = self.store.data_mut();
         guest.request = None;
         guest.picking = false;
-        match self.end(answer)? {
-            Some(index) if index as usize >= self.store.data().loads.len() => {
-                Err(Fault::answer(format!("picked candidate {index} of {}", self.store.data().loads.len())))
-            }
-            answer => Ok(answer),
-        }
+        let answer = self.end(answer)?;
+        validate::pick(answer, self.store.data().loads.len())?;
+        Ok(answer)
     }
 
     pub(super) fn place(&mut self) -> Result<Option<Key>, Fault> {

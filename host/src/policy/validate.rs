@@ -37,6 +37,16 @@ pub(super) fn key(key: &Key) -> Result<(), Fault> {
     }
 }
 
+/// A balancer's answer, an index into the candidates of the last `update`.
+pub(super) fn pick(answer: Option<u32>, candidates: usize) -> Result<(), Fault> {
+    match answer {
+        Some(index) if index as usize >= candidates => {
+            Err(Fault::answer(format!("picked candidate {index} of {candidates}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn affinity(affinity: &Affinity, key: &Key, servers: usize) -> Result<(), Fault> {
     if let Some(server) = affinity.server
         && server as usize >= servers

@@ -80,10 +80,15 @@ impl Voice {
     }
 }
 
-/// Cuts a line to its bound, and takes out what would break it in two or confuse a terminal.
-fn fit(message: &str) -> String {
-    let end = message.floor_char_boundary(LINE_BYTES);
-    message[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Cuts a line to its bound, and takes out what would break it in two.
+pub(super) fn fit(message: &str) -> String {
+    printable(&message[..message.floor_char_boundary(LINE_BYTES)])
+}
+
+/// A text of a policy's as it may stand in a line of a log or on a terminal: without what would end the line, or confuse
+/// the terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
