@@ -242,6 +242,25 @@ fn string<'b>(block: &'b [u8], at: &mut usize) -> Result<(bool, &'b [u8]), Unrea
     Ok((coded, text))
 }
 
+/// How long the field is, or the change of the table's size, with which this part of a block begins.
+pub(super) fn field_length(block: &[u8]) -> Result<usize, Unreadable> {
+    let mut at = 0;
+    let (prefix, is_literal) = match block.first().ok_or(Unreadable)? {
+        0x80.. => (7, false),
+        0x40.. => (6, true),
+        0x20.. => (5, false),
+        _ => (4, true),
+    };
+    let index = integer(block, &mut at, prefix)?;
+    if is_literal && index == 0 {
+        string(block, &mut at)?;
+    }
+    if is_literal {
+        string(block, &mut at)?;
+    }
+    Ok(at)
+}
+
 /// Writes a string as it is.
 pub(super) fn write_string(text: &[u8], out: &mut Vec<u8>) {
     let mut length = text.len();

@@ -3,7 +3,9 @@
 //! hyper takes paths by a grammar of its own. One that it does not take has the stream reset, or the whole connection ended,
 //! without an answer and without a line in the log; a fragment it cuts off. HTTP/1.1 and HTTP/2 have to give one answer, so
 //! what hyper would not take reaches it as something that it does take, and a field with a name that nobody else knows
-//! says what it was: [`meant`] reads it. All other bytes pass as they are, and are not copied.
+//! says what it was: [`meant`] reads it. A block that comes in several frames goes on in one, or in frames that end where
+//! fields end: where a frame ends within a field, the h2 library forgets that it has seen a field that no request may
+//! have, and takes the rest for a request. All other bytes pass as they are, and are not copied.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
@@ -13,7 +15,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::PREFACE;
-use super::hpack::{Found, Literal, Name, Replaced, Table, write_string};
+use super::hpack::{Found, Literal, Name, Replaced, Table, field_length, write_string};
 use crate::http::target;
 
 /// The name of the field that says what was replaced. No client can send it: no client can know it.
@@ -184,10 +186,15 @@ impl Screen {
             return Step::Instead(whole, Vec::new());
         }
         match self.table.follow(&held.block, judge) {
-            Ok(found) if found.replaced.is_empty() => Step::Instead(whole, held.frames),
             Ok(found) => {
-                let block = amended(&held.block, &found);
-                Step::Instead(whole, frames(held.stream, held.flags, &held.priority, &block))
+                let made;
+                let block = if found.replaced.is_empty() {
+                    &held.block
+                } else {
+                    made = amended(&held.block, &found);
+                    &made
+                };
+                Step::Instead(whole, frames(held.stream, held.flags, &held.priority, block))
             }
             Err(_) => {
                 self.state = State::Within(held);
@@ -258,22 +265,33 @@ fn amended(block: &[u8], found: &Found) -> Vec<u8> {
     amended
 }
 
-/// A block in as many frames as it takes.
+/// A block in as many frames as it takes. Each ends where a field ends, but for those that are full of one field.
 fn frames(stream: [u8; 4], flags: u8, priority: &[u8], block: &[u8]) -> Vec<u8> {
-    let payload = [priority, block].concat();
-    let mut out = Vec::with_capacity(payload.len() + 2 * HEAD);
-    let pieces = payload.chunks(MIN_FRAME);
-    let last = pieces.len().saturating_sub(1);
-    for (number, piece) in pieces.enumerate() {
-        let kind = if number == 0 { HEADERS } else { CONTINUATION };
-        let kept = if number == 0 { flags & !(PADDED | END_HEADERS) } else { 0 };
-        let end = if number == last { END_HEADERS } else { 0 };
-        out.extend_from_slice(&(piece.len() as u32).to_be_bytes()[1..]);
-        out.extend_from_slice(&[kind, kept | end]);
+    let mut out = Vec::with_capacity(priority.len() + block.len() + 2 * HEAD);
+    let (mut kind, mut flags, mut priority) = (HEADERS, flags & !(PADDED | END_HEADERS), priority);
+    // Where the next frame begins in the block, and where the field ends that has been looked at last.
+    let (mut start, mut field_end) = (0, 0);
+    loop {
+        let most = start + MIN_FRAME - priority.len();
+        let mut end = start;
+        while field_end <= most && end < block.len() {
+            end = field_end;
+            field_end += field_length(&block[end..]).unwrap_or(block.len());
+        }
+        if end == start {
+            end = most.min(block.len());
+        }
+        let last = if end == block.len() { END_HEADERS } else { 0 };
+        out.extend_from_slice(&((priority.len() + end - start) as u32).to_be_bytes()[1..]);
+        out.extend_from_slice(&[kind, flags | last]);
         out.extend_from_slice(&stream);
-        out.extend_from_slice(piece);
+        out.extend_from_slice(priority);
+        out.extend_from_slice(&block[start..end]);
+        if last != 0 {
+            return out;
+        }
+        (kind, flags, priority, start) = (CONTINUATION, 0, &[], end);
     }
-    out
 }
 
 /// The path that a client sent, of which `path` reached hyper; `None` where the request is none.
@@ -359,9 +377,6 @@ mod tests {
             frame(4, 0, 0, &[]),
             frame(HEADERS, END_HEADERS, 1, &block),
             frame(0, 1, 1, &[b'x'; 300]),
-            frame(HEADERS, 0, 3, &block[..4]),
-            frame(CONTINUATION, 0, 3, b""),
-            frame(CONTINUATION, END_HEADERS, 3, &block[4..]),
             frame(
                 HEADERS,
                 END_HEADERS | PADDED | PRIORITY,
@@ -431,12 +446,44 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_grows_is_sent_in_as_many_frames_as_it_takes() {
+    fn a_block_that_grows_is_sent_in_as_many_frames_as_it_takes_and_none_ends_within_a_field() {
         let block = [field(":path", b"/<"), field("x", &[b'y'; MIN_FRAME - 20])].concat();
         let sent = screened(&frame(HEADERS, END_HEADERS | 1, 1, &block), 10_000);
-        let expected = [field(":path", b"/|"), field("x", &[b'y'; MIN_FRAME - 20]), said(b"<")].concat();
-        let (first, second) = expected.split_at(MIN_FRAME);
-        assert_eq!(sent, [frame(HEADERS, 1, 1, first), frame(CONTINUATION, END_HEADERS, 1, second)].concat());
+        let first = [field(":path", b"/|"), field("x", &[b'y'; MIN_FRAME - 20])].concat();
+        let second = said(b"<");
+        assert_eq!(
+            sent,
+            [frame(HEADERS, 1, 1, &first), frame(CONTINUATION, END_HEADERS, 1, &second)].concat()
+        );
+    }
+
+    #[test]
+    fn a_block_in_several_frames_goes_on_in_one_where_it_fits_or_in_frames_that_end_with_fields() {
+        let block = [field(":path", b"/"), b"\x82\x86".to_vec(), field("connection", b"close")].concat();
+        let several = [
+            frame(HEADERS, 1, 3, &block[..4]),
+            frame(CONTINUATION, 0, 3, b""),
+            frame(CONTINUATION, END_HEADERS, 3, &block[4..]),
+        ]
+        .concat();
+        for pieces in [1, 10_000] {
+            assert_eq!(screened(&several, pieces), frame(HEADERS, END_HEADERS | 1, 3, &block));
+        }
+        let long = field("x", &[b'y'; MIN_FRAME]);
+        let (cut, rest) = long.split_at(MIN_FRAME);
+        let sent = [
+            frame(HEADERS, 0, 1, &block),
+            frame(CONTINUATION, 0, 1, &long[..MIN_FRAME]),
+            frame(CONTINUATION, END_HEADERS, 1, &[&long[MIN_FRAME..], &block].concat()),
+        ]
+        .concat();
+        let came = [
+            frame(HEADERS, 0, 1, &[&block[..], &cut[..5_000]].concat()),
+            frame(CONTINUATION, 0, 1, &cut[5_000..]),
+            frame(CONTINUATION, END_HEADERS, 1, &[rest, &block].concat()),
+        ]
+        .concat();
+        assert_eq!(screened(&came, 10_000), sent);
     }
 
     #[test]
