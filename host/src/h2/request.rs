@@ -8,7 +8,7 @@ use hyper::ext::Protocol;
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::upgrade::{self, OnUpgrade};
-use hyper::{Method, Request};
+use hyper::{HeaderMap, Method, Request};
 
 use super::screen;
 use super::upload::Upload;
@@ -70,7 +70,7 @@ pub(super) fn translate(mut request: Request<Incoming>, memory: &mut Memory) -> 
     let encoding = if chunked { Encoding::Chunked } else { Encoding::Plain };
     Translated {
         head: write(&parts, meant.as_ref(), kind, chunked, memory),
-        rest: Rest::Body(Upload::new(body, encoding)),
+        rest: Rest::Body(Upload::of_client(body, encoding)),
         kind,
     }
 }
@@ -104,6 +104,8 @@ fn write(
     for (name, value) in &parts.headers {
         match *name {
             header::HOST => {}
+            // It has no meaning here (RFC 8441, section 5), and the server is to find one.
+            header::SEC_WEBSOCKET_KEY if kind == Kind::WebSocket => {}
             // A client may send each cookie in a line of its own (section 8.2.3).
             header::COOKIE => {
                 cookies.extend_from_slice(if cookies.is_empty() { b"cookie: " } else { b"; " });
@@ -135,12 +137,13 @@ fn write(
 /// Whether it has what HTTP/2 forbids and hyper lets through: spaces around a value (section 8.2.1), or an empty scheme
 /// (section 8.3.1).
 fn is_malformed(parts: &Parts) -> bool {
+    parts.uri.scheme_str().is_some_and(str::is_empty) || has_malformed(&parts.headers)
+}
+
+/// Whether any of these fields, or trailers, has spaces around its value.
+pub(super) fn has_malformed(fields: &HeaderMap) -> bool {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    parts.uri.scheme_str().is_some_and(str::is_empty)
-        || parts.headers.values().any(|value| {
-            let value = value.as_bytes();
-            blank(value.first()) || blank(value.last())
-        })
+    fields.values().map(HeaderValue::as_bytes).any(|value| blank(value.first()) || blank(value.last()))
 }
 
 /// Whom the request is for. There must be one answer to that; whether it is one, the parser says.
@@ -218,7 +221,9 @@ mod tests {
 
     #[test]
     fn an_extended_connect_becomes_an_upgrade() {
-        let request = Request::connect("https://a.test/chat").header("sec-websocket-version", "13");
+        let request = Request::connect("https://a.test/chat")
+            .header("sec-websocket-key", "none")
+            .header("sec-websocket-version", "13");
         let (text, line) = written(request, Kind::WebSocket).unwrap();
         let key = text.split_once("sec-websocket-key: ").unwrap().1.trim_end();
         assert!(text.starts_with("GET /chat HTTP/1.1\r\nhost: a.test\r\nsec-websocket-version: 13\r\n"));

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use hyper::HeaderMap;
 use hyper::body::{Body, Incoming};
 
-use super::screen;
+use super::{request, screen};
 use crate::http::body::{Encoding, write_data, write_end};
 
 /// A body that is being read.
@@ -19,13 +19,20 @@ pub(crate) struct Upload {
     pending: Vec<u8>,
     read: usize,
     ended: bool,
+    /// Whether trailers are refused that HTTP/2 forbids and hyper lets through.
+    is_strict: bool,
 }
 
 impl Upload {
     /// A body to be read in this encoding.
     pub(crate) fn new(body: Incoming, encoding: Encoding) -> Upload {
         let ended = body.is_end_stream() && encoding == Encoding::Plain;
-        Upload { body, encoding, pending: Vec::new(), read: 0, ended }
+        Upload { body, encoding, pending: Vec::new(), read: 0, ended, is_strict: false }
+    }
+
+    /// The same of a client, from whom nothing malformed is let in.
+    pub(super) fn of_client(body: Incoming, encoding: Encoding) -> Upload {
+        Upload { is_strict: true, ..Upload::new(body, encoding) }
     }
 
     /// What there is to be read; nothing at the end.
@@ -39,12 +46,18 @@ impl Upload {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => write_data(self.encoding, &data, &mut self.pending),
-                    Err(frame) => self.end(frame.into_trailers().ok().as_ref()),
+                    Err(frame) => match frame.into_trailers().ok() {
+                        // A request that is malformed at its end (RFC 9113, section 8.1.1) is one that broke off.
+                        Some(trailers) if self.is_strict && request::has_malformed(&trailers) => {
+                            return Poll::Ready(Err(broken()));
+                        }
+                        trailers => self.end(trailers.as_ref()),
+                    },
                 },
                 // hyper takes a stream that is reset with NO_ERROR, by itself or by GOAWAY, for one that has ended. A body
                 // is whole with END_STREAM alone (RFC 9113, section 8.1).
                 None if self.body.is_end_stream() => self.end(None),
-                Some(Err(_)) | None => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+                Some(Err(_)) | None => return Poll::Ready(Err(broken())),
             }
         }
         Poll::Ready(Ok(&self.pending[self.read..]))
@@ -82,4 +95,8 @@ impl Upload {
         write_end(self.encoding, &lines, &mut self.pending);
         self.ended = true;
     }
+}
+
+fn broken() -> io::Error {
+    io::ErrorKind::ConnectionReset.into()
 }
