@@ -49,7 +49,7 @@ use crate::linger;
 use crate::policy::{Affinity, Key, Standing};
 use crate::worker::{BackendSeat, Doorway, FrontendSeat, Generation, Worker};
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use passed_on::{amended_head, head_for_client, head_for_server};
+pub(crate) use passed_on::{amended_head, head_for_client, head_for_server, head_with_key, ruled_head};
 
 use answer::Answer;
 use edits::Edits;

@@ -3,15 +3,34 @@
 use super::edits::Edits;
 use super::request::{self, Changes};
 use super::response::{self, Shape};
+use super::ruled::line_edit;
 use crate::http::head::{RequestHead, ResponseHead, Version};
-use crate::policy::{Amendment, Key};
+use crate::policy::{Amendment, Key, KeyEdit};
+use crate::rules::Decision;
 
 /// A request's head as its server gets it.
 pub(crate) fn head_for_server(head: &RequestHead) -> Vec<u8> {
+    with_edits(head, &Edits::default())
+}
+
+/// The same with what persistence makes of a key, the one with this number among those of its name.
+pub(crate) fn head_with_key(head: &RequestHead, key: &Key, edit: &KeyEdit, number: usize) -> Vec<u8> {
     let edits = Edits::default();
-    let changes = Changes { key: None, forwardfor: [None; 2], client: None, edits: &edits };
+    let key = Some((key, edit, number));
     let mut out = Vec::new();
-    request::write(head, &changes, &mut out);
+    request::write(head, &Changes { key, forwardfor: [None; 2], client: None, edits: &edits }, &mut out);
+    out
+}
+
+/// The same with what rules have decided.
+pub(crate) fn ruled_head(head: &RequestHead, decision: Decision<'_>) -> Vec<u8> {
+    let request = decision.request.into_iter().map(line_edit).collect();
+    with_edits(head, &Edits { request, target: decision.target, ..Edits::default() })
+}
+
+fn with_edits(head: &RequestHead, edits: &Edits) -> Vec<u8> {
+    let mut out = Vec::new();
+    request::write(head, &Changes { key: None, forwardfor: [None; 2], client: None, edits }, &mut out);
     out
 }
 

@@ -146,7 +146,7 @@ fn answer(answered: Answered) -> Answer {
     }
 }
 
-fn line_edit(edit: HeaderEdit<'_>) -> LineEdit {
+pub(super) fn line_edit(edit: HeaderEdit<'_>) -> LineEdit {
     match edit {
         HeaderEdit::Remove(name) => LineEdit::Remove(name.into()),
         HeaderEdit::Set(name, value) => LineEdit::Set(name.into(), value),

@@ -4,7 +4,7 @@ use super::Target;
 use crate::exchange;
 use crate::http::head::ResponseHead;
 use crate::http::parse;
-use crate::policy::{self, Amendment, HeaderEdit, Key, KeyEdit};
+use crate::policy::{Amendment, HeaderEdit, Key, KeyEdit, fit};
 
 pub(super) const AMENDMENT: Target = Target::new(
     "amendment",
@@ -63,9 +63,7 @@ fn amendment(bytes: &[u8]) {
         }
     }
     for key in [Key::Cookie("S".into()), Key::Header("x-a".into())] {
-        if !policy::is_fit(&amendment, &key) {
-            continue;
-        }
+        let Some(amendment) = fit::amendment(amendment.clone(), &key) else { continue };
         let mut head = ResponseHead::default();
         let read = parse::response(ANSWER, parse::MAX_LINES, false, &mut head);
         assert_eq!(read, Ok(Some(ANSWER.len())));

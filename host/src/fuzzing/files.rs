@@ -226,8 +226,8 @@ pub(super) const SERVERS: Target = Target::new(
     servers,
 );
 
-/// Without words: its inputs are taken as they are.
-pub(super) const COMPONENT: Target = Target::new("component", &[], component);
+/// Without words: its inputs are taken as they are. What compiles takes its time.
+pub(super) const COMPONENT: Target = Target::new("component", &[], component).slow(20);
 
 fn configuration(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);

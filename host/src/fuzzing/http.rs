@@ -200,9 +200,9 @@ pub(super) const COOKIES: Target = Target::new(
 );
 
 /// As many lines as the default configuration lets in.
-const MOST_LINES: usize = 101;
+pub(super) const MOST_LINES: usize = 101;
 
-fn request(bytes: &[u8]) {
+pub(super) fn request(bytes: &[u8]) {
     let mut head = RequestHead::default();
     let Ok(Some(length)) = parse::request(bytes, MOST_LINES, &mut head) else { return };
     let whole = &bytes[..length];
@@ -382,6 +382,6 @@ fn framing_by_anyone(lines: &[(String, String)]) -> Framing {
     }
 }
 
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }

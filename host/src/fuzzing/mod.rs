@@ -6,8 +6,11 @@
 //! [`expand`]: random bytes never make a head, words of the protocol in nearly the right order do.
 
 mod answers;
+mod authority;
 mod files;
 mod http;
+mod http2;
+mod policies;
 
 #[cfg(test)]
 mod tests;
@@ -21,12 +24,20 @@ pub struct Target {
     words: &'static [&'static str],
     /// Panics where what must hold of these bytes does not.
     check: fn(&[u8]),
+    /// In how many fewer mutations than others it is tried by `cargo test`: so many times.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for tests"))]
+    slowness: u64,
 }
 
 impl Target {
     const fn new(name: &'static str, words: &'static [&'static str], check: fn(&[u8])) -> Target {
         assert!(words.len() <= MOST_WORDS);
-        Target { name, words, check }
+        Target { name, words, check, slowness: 1 }
+    }
+
+    /// One that takes so many times as long as others.
+    const fn slow(self, slowness: u64) -> Target {
+        Target { slowness, ..self }
     }
 
     /// Tries an input.
@@ -55,6 +66,8 @@ pub const TARGETS: &[Target] = &[
     http::RESPONSE,
     http::CHUNKED,
     http::COOKIES,
+    http2::HTTP2,
+    authority::AUTHORITY,
     files::CONFIGURATION,
     files::LOG_FORMAT,
     files::PAGE,
@@ -62,6 +75,7 @@ pub const TARGETS: &[Target] = &[
     files::SERVERS,
     files::COMPONENT,
     answers::AMENDMENT,
+    policies::POLICY_ANSWERS,
 ];
 
 /// The most words of a target.

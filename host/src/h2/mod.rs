@@ -7,6 +7,8 @@
 pub(crate) mod download;
 pub(crate) mod frames;
 mod hpack;
+#[cfg(any(test, feature = "fuzzing"))]
+mod passed_on;
 mod request;
 mod screen;
 mod stream;
@@ -41,6 +43,8 @@ use crate::tls::TlsSession;
 use crate::upstream::Own;
 use crate::worker::{Doorway, Worker};
 use frames::{Body, Frames};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use passed_on::{PassedOn, passed_on};
 use request::Translated;
 use screen::Screen;
 use stream::Stream;
@@ -52,7 +56,7 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Streams that a client may reset before they are looked at, and streams that may be reset for its errors: past these
 /// the connection ends (CVE-2023-44487, CVE-2025-8671).
-const MAX_RESETS: usize = 32;
+pub(crate) const MAX_RESETS: usize = 32;
 /// How long a client may take to close a connection that it was told is ending.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// What waits to be sent on one stream, in bytes.
@@ -162,8 +166,8 @@ pub(crate) async fn serve(
     Rc::into_inner(stream)?.into_inner().into_ending()
 }
 
-fn builder(tasks: Tasks, settings: &Http2, header_list: usize) -> http2::Builder<Tasks> {
-    let mut builder = http2::Builder::new(tasks);
+fn builder<E: Clone>(executor: E, settings: &Http2, header_list: usize) -> http2::Builder<E> {
+    let mut builder = http2::Builder::new(executor);
     builder
         .auto_date_header(false)
         .enable_connect_protocol()

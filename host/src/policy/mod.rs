@@ -23,6 +23,8 @@ mod component;
 mod core_module;
 mod description;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fit;
 mod imports;
 mod instance;
 mod maker;
@@ -54,9 +56,3 @@ pub use record::{Metrics, Role};
 pub use runtime::{BackendPolicies, Proven, Runtime, RuntimeError, Watch, built_ins, default_cache_dir};
 pub use settings::{Problem, Settings, check};
 pub use simulated::{Ask, Conduct, SimulatedBalancer, SimulatedPolicies};
-
-/// Whether the host takes such an answer of a persistence policy, for what is fuzzed.
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn is_fit(amendment: &Amendment, key: &Key) -> bool {
-    validate::amendment(amendment, key).is_ok()
-}

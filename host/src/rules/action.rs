@@ -34,6 +34,16 @@ pub enum HeaderEdit<'r> {
     Add(&'r str, Vec<u8>),
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+impl HeaderEdit<'_> {
+    /// The name of the lines that it changes.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            HeaderEdit::Remove(name) | HeaderEdit::Set(name, _) | HeaderEdit::Add(name, _) => name,
+        }
+    }
+}
+
 impl HeaderEdits {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
