@@ -78,6 +78,16 @@ pub(super) struct Found {
     pub(super) replacements: Vec<Replacement>,
     /// What fields stand for that were replaced, in this block or in one before it.
     pub(super) replaced: Vec<Rc<Replaced>>,
+    /// Whether it has a scheme, and whether it has a path.
+    has_scheme: bool,
+    has_path: bool,
+}
+
+impl Found {
+    fn note(&mut self, name: Name) {
+        self.has_scheme |= name == Name::Scheme;
+        self.has_path |= name == Name::Path;
+    }
 }
 
 impl Table {
@@ -94,7 +104,9 @@ impl Table {
             match first {
                 0x80.. => {
                     let index = integer(block, &mut at, 7)?;
-                    found.replaced.extend(self.indexed(index)?.2);
+                    let (name, _, replaced) = self.indexed(index)?;
+                    found.note(name);
+                    found.replaced.extend(replaced);
                 }
                 0x40.. => self.literal(block, &mut at, 6, &mut judge, &mut found)?,
                 0x20.. => {
@@ -107,6 +119,11 @@ impl Table {
         }
         if self.text.capacity() > KEPT {
             self.text = Vec::new();
+        }
+        // The h2 library takes a request without a path for one of `/`, where it names its host by a field (RFC 9113,
+        // section 8.3.1). What may have none, a CONNECT, has no scheme either.
+        if found.has_scheme && !found.has_path {
+            found.replaced.push(Rc::new(Replaced::Malformed));
         }
         Ok(found)
     }
@@ -132,6 +149,7 @@ impl Table {
                 (name, length)
             }
         };
+        found.note(name);
         let start = *at;
         let (coded, text) = string(block, at)?;
         let is_entered = prefix == 6;

@@ -404,14 +404,14 @@ mod tests {
                 &[&b"\x03\x01\x02\x03\x04\x05\x82\xbe"[..], b"\0\0\0"].concat(),
             ),
             frame(CONTINUATION, END_HEADERS, 3, b"\x86"),
-            request(0, 5, b"\x82\x86"),
+            request(0, 5, b"\x82\x84\x86"),
         ]
         .concat();
         let told = said(b"\"|<>`");
         let expected = [
             request(1, 1, &[field(":path", b"/|a|b?|c||"), told.clone()].concat()),
             request(PRIORITY, 3, &[&b"\x01\x02\x03\x04\x05\x82\xbe\x86"[..], &told].concat()),
-            request(0, 5, b"\x82\x86"),
+            request(0, 5, b"\x82\x84\x86"),
         ]
         .concat();
         for pieces in [1, 3, 10_000] {
@@ -443,6 +443,18 @@ mod tests {
             assert_eq!(screened(&bytes, 10_000), frame(HEADERS, END_HEADERS, 1, &block), "{name} {value:?}");
         }
         assert_eq!(meant("/x", &HeaderValue::from_static("malformed")), None);
+    }
+
+    #[test]
+    fn a_request_without_a_path_is_none() {
+        let request = |block: &[u8]| frame(HEADERS, END_HEADERS, 1, block);
+        for block in [&b"\x82\x86"[..], b"\x82\x06\x01x", b"\x86\x82\x66\x03a.b"] {
+            let expected = request(&[block, &said(MALFORMED)].concat());
+            assert_eq!(screened(&request(block), 10_000), expected, "{block:?}");
+        }
+        for block in [&b"\x82\x86\x84"[..], b"\x82\x41\x03a.b", b"\x04\x01/\x86", b"\x0f\x10\x01x"] {
+            assert_eq!(screened(&request(block), 10_000), request(block), "{block:?}");
+        }
     }
 
     #[test]
