@@ -194,6 +194,10 @@ fn write_query(target: &[u8], name: &[u8], edit: &KeyEdit, out: &mut Vec<u8>) {
             _ => out.extend_from_slice(parameter),
         }
     }
+    // A URL without a path means `/`, but in OPTIONS only as long as it has a query.
+    if separator == b'?' && target::path_of(target).is_some_and(|path| path.is_empty()) {
+        out.push(b'/');
+    }
 }
 
 /// Writes one line, whoever of frontend and backend wants it. Where both do, the backend names the header, the
@@ -347,6 +351,12 @@ mod tests {
         assert_eq!(target("a=1&s=2&ss=3", KeyEdit::Remove), "GET /?a=1&ss=3");
         assert_eq!(target("s&a=1&s=2&s=3", KeyEdit::Remove), "GET /?a=1", "with any others of its name");
         assert_eq!(target("s=2", KeyEdit::Remove), "GET /");
+        let changes = Changes { key: Some((&key, &KeyEdit::Remove, 0)), ..PLAIN };
+        let options = written("OPTIONS http://a?s=2 HTTP/1.0\r\n\r\n", &changes);
+        assert!(
+            options.starts_with("OPTIONS http://a/ HTTP/1.0\r\n"),
+            "without both it asks for the server itself"
+        );
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl SetQuery {
     /// one without a query where a pattern should find something.
     pub(super) fn apply(&self, facts: &Facts<'_>, target: &mut Option<Vec<u8>>) {
         let current = target.as_deref().unwrap_or(facts.head.target());
-        let Some(Range { end, .. }) = path_of(facts, current) else { return };
+        let Some(Range { start, end }) = path_of(facts, current) else { return };
         let query = match (self, current.get(end + 1..)) {
             (SetQuery::Whole(template), _) => {
                 let mut query = Vec::new();
@@ -119,6 +119,8 @@ impl SetQuery {
             (SetQuery::Regex(..), None) => return,
         };
         let mut changed = current[..end].to_vec();
+        // A URL without a path means `/`, but in OPTIONS only as long as it has a query.
+        changed.extend_from_slice(if start == end { b"/" } else { b"" });
         changed.extend_from_slice(if query.is_empty() { b"" } else { b"?" });
         for byte in query {
             // Nothing that a client put in can end the target.

@@ -345,6 +345,8 @@ fn a_query_is_set_or_what_a_pattern_finds_in_it_gives_way() {
     assert_eq!(set(&both, "/a/c?utm_id=1"), "/b/c?p=/a/c");
     assert_eq!(set(&whole, "http://a/x?y"), "http://a/x?y&from=10.1.2.3");
     assert_eq!(set(&whole, "*"), "");
+    let options = decide(&["set_query = \"\""], "OPTIONS http://a?x HTTP/1.1\nhost: a").1;
+    assert_eq!(options, "http://a/", "without path and query it would ask for the server itself");
 }
 
 #[test]
