@@ -69,6 +69,8 @@ class Case:
     number: int
     data: bytes
     said: str
+    # The fields of its head, as they are however many frames they come in.
+    block: bytes
 
     def __str__(self):
         return self.said
@@ -96,7 +98,7 @@ def case(seed, number):
             data += data_frame(rng, odd, piece, last)
     if trailers is not None:
         data += headers(rng, set(), trailers, ends and rng.random() < 0.9)
-    return Case(number, data, said)
+    return Case(number, data, said, frames.block(fields))
 
 
 def head(rng, odd, marker):

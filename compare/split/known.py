@@ -5,8 +5,9 @@ import re
 
 def reason(case, finding):
     """Why this case may be split differently, in the way that was found; None where it may not."""
+    data = getattr(case, "block", case.data)
     for pattern, of, why in KNOWN:
-        if re.search(pattern, case.data, re.DOTALL) and re.search(of, finding):
+        if re.search(pattern, data, re.DOTALL) and re.search(of, finding):
             return why
     return None
 
@@ -21,6 +22,7 @@ KNOWN = [
         "names that CGI takes for others do not go on",
     ),
     (LINE + rb"TE(: |.)trailers", "HTTP_TE 'trailers' where nginx has None", "nginx passes no TE on"),
+    (rb"HTTP/1\.0\r\n.*TE: trailers", "HTTP_TE None where haproxy has", "a client of HTTP/1.0 takes no trailers"),
     (LINE + rb"(Keep-Alive|Proxy-Connection)", "HTTP_(KEEP_ALIVE|PROXY_CONNECTION) None where", "they end at each hop"),
     (LINE + rb"Upgrade", "HTTP_UPGRADE None where haproxy has", "no protocol is asked for where Connection does not say so"),
     (LINE + rb"HTTP2-Settings", "HTTP_HTTP2_SETTINGS None where", "no server is asked for HTTP/2 in clear text"),
