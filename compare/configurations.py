@@ -29,6 +29,14 @@ ONE_REFUSES_REDISPATCH = Configuration(
     refusing=("web-a",),
     defaults=("option redispatch", "redispatch = true"),
 )
+LONE_REFUSES_REDISPATCH = Configuration(
+    "lone-refuses-redispatch",
+    SHORT_TIMEOUTS,
+    align=False,
+    servers=servers("web-a"),
+    refusing=("web-a",),
+    defaults=("option redispatch", "redispatch = true"),
+)
 CONNECT_HANGS = Configuration("connect-hangs", SHORT_TIMEOUTS, align=False, hanging=("web-a", "web-b"))
 SHORT_RETRIES = {
     count: Configuration(

@@ -2,7 +2,7 @@
 
 import time
 
-from configurations import FRESH, ONE_REFUSES, ONE_REFUSES_REDISPATCH, REFUSES, SHORT, SHORT_RETRIES
+from configurations import FRESH, LONE_REFUSES_REDISPATCH, ONE_REFUSES, ONE_REFUSES_REDISPATCH, REFUSES, SHORT, SHORT_RETRIES
 from twin.suite import case, exchange, get, ok, then_close, then_reset
 
 # Before the headers are complete
@@ -156,6 +156,13 @@ def one_refuses_redispatch(world):
         client = world.client(f"client {number}")
         client.request(get(f"/{number}"))
         client.end()
+
+
+@case("lone-refuses-redispatch", LONE_REFUSES_REDISPATCH)
+def lone_refuses_redispatch(world):
+    client = world.client()
+    client.request(get("/"))
+    client.end()
 
 
 @case("one-refuses-redispatch-cookie", ONE_REFUSES_REDISPATCH)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .load import Load
 
 CLIENTS = 32
-BEFORE, AFTER = 0.6, 1.6
+BEFORE, AFTER = 0.6, 1.3
 
 
 @dataclass
@@ -23,6 +23,10 @@ class Scene:
     server: tuple = ("", "")
     log: str = "null"
     descriptors: int = 0
+    # In MiB, of the process and its kernel's buffers: past that the kernel kills it.
+    memory: int = 0
+    # Whether the time of day is what `World.jump` says.
+    clock: bool = False
     # The share of requests that may fail whatever proxy there is: how many were under way when it happened is chance, and
     # what has a body and no promise that it may come twice is sent to one server once.
     may_fail: float = 0.0
@@ -120,7 +124,9 @@ async def broken_off(world):
     return await under_load(world)
 
 
-@scene("all servers are killed, and come back", may_fail=1.0)
+# Who asks while both servers are taken to be UP, or when both are known to be DOWN, is told so at once by either proxy. How many
+# that are is chance: who was caught between waits for the turn-around, and asks for nothing else meanwhile.
+@scene("all servers are killed, and come back", may_fail=0.1)
 async def all_killed(world):
     async def during():
         for server in world.servers:
@@ -135,6 +141,25 @@ async def all_killed(world):
 @scene("the log's disk is full", log="full")
 async def log_disk_full(world):
     return await under_load(world)
+
+
+@scene("the time of day jumps an hour ahead, a day back, and home", clock=True, log="file")
+async def clock_jumps(world):
+    async def during():
+        for seconds in (3600, -86400, 0):
+            world.jump(seconds)
+            await asyncio.sleep(0.5)
+
+    load = Load(world.port, CLIENTS)
+    await asyncio.sleep(BEFORE)
+    await during()
+    before = world.lines_logged()
+    await asyncio.sleep(AFTER)
+    seen = await load.stop()
+    await asyncio.sleep(0.3)
+    # Whoever has stopped writing says nothing of the requests since.
+    seen["unlogged"] += world.lines_logged() - before < 100
+    return seen
 
 
 @scene("no descriptors are left", descriptors=400)
@@ -155,6 +180,26 @@ async def slow_clients(world):
     seen = await under_load(world, drip)
     for _, writer in idle:
         writer.close()
+    return seen
+
+
+@scene("memory is short, and a thousand clients hold some", memory=48)
+async def short_of_memory(world):
+    """A third of them have sent half of an upload, a third do not take their answers, a third rest."""
+    halves = b"POST / HTTP/1.1\r\nHost: example.test\r\nContent-Length: 400000\r\n\r\n" + b"x" * 200000
+    asking = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n"
+    held = []
+
+    async def during():
+        for number in range(999):
+            _, writer = await asyncio.open_connection("127.0.0.1", world.port)
+            writer.transport.pause_reading()
+            writer.write((halves, asking * 100, asking)[number % 3])
+            held.append(writer)
+
+    seen = await under_load(world, during)
+    for writer in held:
+        writer.transport.abort()
     return seen
 
 

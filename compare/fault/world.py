@@ -14,6 +14,10 @@ from twin.proxy import PORTS, Failed, find_haproxy
 
 from .servers import Server, end_with_parent
 
+LIBFAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+MEMORY_CGROUPS = [
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"), (Path("/sys/fs/cgroup"), "memory.max"),
+]  # fmt: skip
 HAPROXY = """global
   nbthread 1
   {log_global}
@@ -60,28 +64,52 @@ class World:
         path = Path(self.directory.name) / ("haproxy.cfg" if of_haproxy else "lb.toml")
         path.write_text(self._haproxy(scene) if of_haproxy else self._lb(scene))
         command = [find_haproxy(), "-W", "-db", "-f", path] if of_haproxy else [lb, "run", path]
-        output = Path("/dev/full" if scene.log == "full" else "/dev/null").open("wb")
+        self.log = Path(self.directory.name) / "log"
+        output = {"full": Path("/dev/full"), "file": self.log}.get(scene.log, Path("/dev/null")).open("wb")
+        self.cgroup = memory_cgroup(scene.memory) if scene.memory else None
         self.process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.DEVNULL, preexec_fn=lambda: self._prepare(scene)
-        )
+            command, stdout=output, stderr=subprocess.DEVNULL, preexec_fn=lambda: self._prepare(scene),
+            env=dict(os.environ, **self._clock()) if scene.clock else None,
+        )  # fmt: skip
         output.close()
         self._wait_listening()
 
-    @staticmethod
-    def _prepare(scene):
+    def _prepare(self, scene):
         end_with_parent()
+        if self.cgroup:
+            (self.cgroup / "cgroup.procs").write_text(str(os.getpid()))
         if scene.descriptors:
             resource.setrlimit(resource.RLIMIT_NOFILE, (scene.descriptors, scene.descriptors))
+
+    def _clock(self):
+        """libfaketime's environment: the time of day as a file says it, and timers as they are."""
+        self.jump(0)
+        return {
+            "LD_PRELOAD": str(LIBFAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self._time()), "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }  # fmt: skip
+
+    def _time(self):
+        return Path(self.directory.name) / "time"
+
+    def jump(self, seconds):
+        """It is so many seconds later than it is, or earlier."""
+        new = self._time().with_suffix(".new")
+        new.write_text(f"{seconds:+}s\n")
+        new.rename(self._time())
+
+    def lines_logged(self):
+        return self.log.read_bytes().count(b"\n")
 
     def _haproxy(self, scene):
         check = "option httpchk GET /status\n" if scene.checked else ""
         option = "check inter 200ms fall 1 rise 1" if scene.checked else ""
         for index, server in enumerate(self.servers):
             check += f"  server s{index} 127.0.0.1:{server.port} {option} {scene.server[0]}\n"
-        full = scene.log == "full"
+        logged = scene.log != "null"
         return HAPROXY.format(
             front=self.port, check=check,
-            log_global="log stdout format raw local0" if full else "", log="log global\n  option httplog" if full else "",
+            log_global="log stdout format raw local0" if logged else "", log="log global\n  option httplog" if logged else "",
         )  # fmt: skip
 
     def _lb(self, scene):
@@ -90,10 +118,10 @@ class World:
         for index, server in enumerate(self.servers):
             check += f'[[backends.back.servers]]\nname = "s{index}"\naddress = "127.0.0.1:{server.port}"\n{option}\n'
             check += f"{scene.server[1]}\n"
-        full = scene.log == "full"
+        logged = scene.log != "null"
         return LB.format(
             front=self.port, check=check,
-            log_global='log = "stdout"' if full else "", log='log = "global"\nhttplog = true' if full else "",
+            log_global='log = "stdout"' if logged else "", log='log = "global"\nhttplog = true' if logged else "",
         )  # fmt: skip
 
     def _wait_listening(self):
@@ -124,4 +152,33 @@ class World:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self.cgroup:
+            with contextlib.suppress(OSError):
+                self.cgroup.rmdir()
         self.directory.cleanup()
+
+
+def memory_cgroup(mebibytes):
+    """A control group whose processes may have so much memory together, of either version of them."""
+    name, limit = f"lb-faults-{os.getpid()}-{time.monotonic_ns()}", str(mebibytes << 20)
+    for root, file in MEMORY_CGROUPS:
+        group = root / name
+        with contextlib.suppress(OSError):
+            group.mkdir()
+            (group / file).write_text(limit)
+            return group
+        with contextlib.suppress(OSError):
+            group.rmdir()
+    return None
+
+
+def what_is_missing(scene):
+    """Why this scene cannot be played here, if it cannot."""
+    if scene.clock and not LIBFAKETIME:
+        return "no libfaketime"
+    if scene.memory:
+        group = memory_cgroup(scene.memory)
+        if not group:
+            return "no control group of memory may be made"
+        group.rmdir()
+    return None

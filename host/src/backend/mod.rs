@@ -116,6 +116,11 @@ impl Backend {
         self.candidates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether another server than this one may be chosen now.
+    pub fn has_other(&self, server: u32) -> bool {
+        self.candidates().iter().any(|candidate| candidate.server != server)
+    }
+
     /// Tells the backend that a server's state changed. Where it went DOWN, those who wait for it are sent
     /// on, if the backend says `redispatch`; returns how many. Where it went UP, it serves those who wait.
     /// Those who wait for any server are served by whoever is a candidate now.

@@ -85,6 +85,7 @@ impl Exchange<'_> {
             };
             let (slot, waited) = assigned.inspect_err(nobody)?;
             let server = slot.index() as u32;
+            self.note_redispatch(failed, server);
             let address_version = slot.server().address_version.load(Relaxed);
             let began = if waited { Instant::now() } else { now };
             self.story.server = Some(server);
@@ -113,34 +114,46 @@ impl Exchange<'_> {
             if let (Some(failure), false) = (failure, again) {
                 return Err(failure);
             }
-            same = self.prepare_retry(server);
-            if same.is_some() {
-                failed = None;
-                self.pause(failure).await?;
-            } else {
-                failed = Some(server);
-            }
+            (same, failed) = match self.prepare_retry(server, failure).await? {
+                true => (None, Some(server)),
+                false => (Some(server), None),
+            };
             now = Instant::now();
         }
     }
 
-    /// Counts another try after one at this server. Returns the server where it has to be that again.
-    fn prepare_retry(&mut self, server: u32) -> Option<u32> {
+    /// Counts another try after one at this server, and waits where it has to. Says whether the request leaves the server
+    /// for another; else it has to be the same again.
+    async fn prepare_retry(&mut self, server: u32, failure: Option<Failure>) -> Result<bool, Failure> {
         let config = &self.backend.shared.config;
-        let tally = self.backend.tallies.server(server);
         self.story.retries += 1;
         (self.story.connected, self.story.responded) = (None, None);
-        tally.retries.add(1);
+        self.backend.tallies.server(server).retries.add(1);
+        let last = self.story.retries >= config.retries;
         let bound = self.affinity.server.or(self.bound).is_some();
-        if !config.redispatch || bound && self.story.retries < config.retries {
-            return Some(server);
+        let may_leave = config.redispatch && (last || !bound);
+        if !(may_leave && self.backend.shared.has_other(server)) {
+            self.pause(failure).await?;
         }
-        // Another server, at once: nothing is won by waiting.
+        if may_leave && last {
+            self.story.assigned = None;
+        }
+        // Where there is another, it is asked at once: nothing is won by waiting. Where there is none, the same is, also if
+        // it has been found DOWN meanwhile: it may be back before a check says so.
+        if !may_leave || !self.backend.shared.has_other(server) {
+            return Ok(false);
+        }
         self.leave_server();
-        self.story.redispatched = true;
-        tally.redispatches.add(1);
         self.story.assigned = None;
-        None
+        Ok(true)
+    }
+
+    /// Counts that the request has left a server, which failed it, for this one.
+    fn note_redispatch(&mut self, failed: Option<u32>, server: u32) {
+        if let Some(failed) = failed.filter(|&failed| failed != server) {
+            self.story.redispatched = true;
+            self.backend.tallies.server(failed).redispatches.add(1);
+        }
     }
 
     /// The pause before the same server is tried again: for one that could not be reached. A server that let the

@@ -1,5 +1,7 @@
 //! Servers that fail, and what becomes of their requests.
 
+use std::time::{Duration, Instant};
+
 use super::kit::{Answer, Next, Proxy, Refusing, Wire, client, get, origin, proxy, until};
 
 #[track_caller]
@@ -37,6 +39,25 @@ fn a_retry_meets_a_server_that_has_come_back() {
     a.bring_back();
     assert_eq!(waiting.response().text(), "a");
     logged(&proxy, "/patient", "app/a", 200, "----");
+}
+
+#[test]
+fn with_redispatch_the_only_server_left_has_its_pauses_too() {
+    let (a, b) = (Refusing::new(), Refusing::new());
+    for other in ["disabled = true", "backup = true"] {
+        let proxy = proxy()
+            .timeout("connect", "50ms")
+            .backend("retries = 2\nredispatch = true")
+            .server_at("a", &a.address(), "")
+            .server_at("b", &b.address(), other)
+            .start();
+        let began = Instant::now();
+        assert_eq!(get(proxy.address(), "/lone").status(), 503);
+        assert!(began.elapsed() >= Duration::from_millis(100));
+        logged(&proxy, "/lone", "app/a", 503, "SC--");
+        // No plus before them: it was the same server each time.
+        assert_eq!(proxy.exchange("/lone").retries, "2");
+    }
 }
 
 #[test]
