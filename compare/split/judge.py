@@ -46,6 +46,10 @@ def findings(outcomes, is_framed):
             if is_framed and len(ours) != len(theirs):
                 said.append(f"lb has {len(ours)} requests where {name} has {len(theirs)}")
             said += headers_that_differ(name, outcomes["lb"].requests, outcome.requests)
+    ended = [name for name, outcome in outcomes.items() if outcome.end != "open"]
+    if is_framed and ended == ["lb"] and outcomes["lb"].end == "refused":
+        # That would take others' requests with it, where the connection is a proxy's.
+        said.append("lb alone ends the connection for what is one request's fault")
     return said
 
 

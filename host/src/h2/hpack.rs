@@ -25,7 +25,10 @@ pub(super) enum Name {
     Scheme,
     Authority,
     Path,
+    /// That of any other field.
     Other,
+    /// None: the text is itself the name of another field.
+    OfField,
 }
 
 /// What a field stands for that hyper would not take, and had replaced by another of the same length.
@@ -35,9 +38,11 @@ pub(super) enum Replaced {
     Path(Box<[u8]>),
     /// Nothing that a request may have.
     Malformed,
+    /// A name that no request may have, whatever value stands behind it.
+    MalformedName,
 }
 
-/// A literal value, and where it stands in its block.
+/// A literal value, and of which field; or a literal name.
 #[derive(Debug)]
 pub(super) struct Literal<'b> {
     pub(super) name: Name,
@@ -88,11 +93,19 @@ impl Found {
         self.has_scheme |= name == Name::Scheme;
         self.has_path |= name == Name::Path;
     }
+
+    /// Notes that another literal is to stand there, in place of one of such a length.
+    fn replace(&mut self, range: Range<usize>, length: usize, other: (Vec<u8>, Replaced)) -> Rc<Replaced> {
+        let (value, meant) = (other.0, Rc::new(other.1));
+        debug_assert_eq!(value.len(), length, "the tables would part");
+        self.replacements.push(Replacement { range, value });
+        self.replaced.push(meant.clone());
+        meant
+    }
 }
 
 impl Table {
-    /// Follows a block. `judge` sees each literal pseudo-header field, and says where another value is to stand in its
-    /// place.
+    /// Follows a block. `judge` sees each literal, and says where another of its length is to stand in its place.
     pub(super) fn follow(
         &mut self,
         block: &[u8],
@@ -137,41 +150,41 @@ impl Table {
         judge: &mut impl FnMut(Literal<'_>) -> Option<(Vec<u8>, Replaced)>,
         found: &mut Found,
     ) -> Result<(), Unreadable> {
-        let (name, name_length) = match integer(block, at, prefix)? {
-            0 => {
-                let (coded, text) = string(block, at)?;
-                self.text.clear();
-                decode(coded, text, |byte| self.text.push(byte))?;
-                (named(&self.text), self.text.len())
-            }
-            index => {
-                let (name, length, _) = self.indexed(index)?;
-                (name, length)
-            }
+        let index = integer(block, at, prefix)?;
+        let (name, name_length, bad_name) = if index == 0 {
+            let start = *at;
+            let text = self.text(block, at)?;
+            let (name, length) = (named(text), text.len());
+            let other =
+                if name == Name::Other { judge(Literal { name: Name::OfField, value: text }) } else { None };
+            (name, length, other.map(|other| found.replace(start..*at, length, other)))
+        } else {
+            let (name, length, replaced) = self.indexed(index)?;
+            let bad_name = replaced.filter(|replaced| **replaced == Replaced::MalformedName);
+            found.replaced.extend(bad_name.clone());
+            (name, length, bad_name)
         };
         found.note(name);
         let start = *at;
-        let (coded, text) = string(block, at)?;
-        let is_entered = prefix == 6;
-        let (mut value_length, mut replaced) = (0, None);
-        if name != Name::Other {
-            self.text.clear();
-            decode(coded, text, |byte| self.text.push(byte))?;
-            value_length = self.text.len();
-            if let Some((value, meant)) = judge(Literal { name, value: &self.text }) {
-                debug_assert_eq!(value.len(), value_length, "the tables would part");
-                found.replacements.push(Replacement { range: start..*at, value });
-                let meant = Rc::new(meant);
-                found.replaced.push(meant.clone());
-                replaced = Some(meant);
-            }
-        } else if is_entered {
-            decode(coded, text, |_| value_length += 1)?;
-        }
-        if is_entered {
-            self.enter(name, name_length, value_length, replaced);
+        let text = self.text(block, at)?;
+        let value_length = text.len();
+        let other = judge(Literal { name, value: text });
+        let replaced = other.map(|other| found.replace(start..*at, value_length, other));
+        if prefix == 6 {
+            self.enter(name, name_length, value_length, bad_name.or(replaced));
         }
         Ok(())
+    }
+
+    /// The string that stands there, decoded.
+    fn text<'t>(&'t mut self, block: &'t [u8], at: &mut usize) -> Result<&'t [u8], Unreadable> {
+        let (coded, text) = string(block, at)?;
+        if !coded {
+            return Ok(text);
+        }
+        self.text.clear();
+        decode(text, |byte| self.text.push(byte))?;
+        Ok(&self.text)
     }
 
     /// The name of the entry with this index, its length, and what its value stands for.
@@ -362,12 +375,8 @@ const fn codes() -> Codes {
     codes
 }
 
-/// Hands on each byte of a string.
-fn decode(coded: bool, text: &[u8], mut each: impl FnMut(u8)) -> Result<(), Unreadable> {
-    if !coded {
-        text.iter().for_each(|byte| each(*byte));
-        return Ok(());
-    }
+/// Hands on each byte of a string in Huffman's code.
+fn decode(text: &[u8], mut each: impl FnMut(u8)) -> Result<(), Unreadable> {
     // The bits at hand, the first of them on top.
     let (mut bits, mut count, mut rest) = (0_u64, 0, text.iter());
     loop {
@@ -409,7 +418,9 @@ mod tests {
     fn follow(table: &mut Table, block: &[u8]) -> Result<Vec<(Name, String)>, Unreadable> {
         let mut seen = Vec::new();
         let found = table.follow(block, |field| {
-            seen.push((field.name, String::from_utf8(field.value.to_vec()).unwrap()));
+            if !matches!(field.name, Name::Other | Name::OfField) {
+                seen.push((field.name, String::from_utf8(field.value.to_vec()).unwrap()));
+            }
             None
         })?;
         assert!(found.replaced.is_empty() && found.replacements.is_empty());
@@ -477,6 +488,20 @@ mod tests {
         assert_eq!(table.follow(b"\xbe", bad).err(), Some(Unreadable));
         assert_eq!(meant(&mut table, b"\x04\x02/<"), Some(Replaced::Path((*b"<").into())), "not entered");
         assert!(table.entries.is_empty());
+    }
+
+    #[test]
+    fn a_name_that_was_replaced_is_so_with_each_value_behind_it() {
+        let mut table = Table::default();
+        let bad =
+            |field: Literal<'_>| (field.value == b"X").then(|| (b"x".to_vec(), Replaced::MalformedName));
+        let found = table.follow(b"\x40\x01X\x01y", bad).unwrap();
+        assert_eq!((found.replacements.len(), found.replacements[0].range.clone()), (1, 1..3));
+        for block in [&b"\xbe"[..], b"\x7e\x01z", b"\xbe", b"\xbf", b"\x0f\x2f\x01z"] {
+            let found = table.follow(block, bad).unwrap();
+            assert_eq!(found.replaced.len(), 1, "{block:?}");
+            assert!(found.replacements.is_empty());
+        }
     }
 
     #[test]
@@ -561,7 +586,7 @@ mod tests {
         #[test]
         fn huffmans_code_is_read_back(text in proptest::collection::vec(any::<u8>(), 0..60)) {
             let mut read = Vec::new();
-            prop_assert_eq!(decode(true, &coded(&text), |byte| read.push(byte)), Ok(()));
+            prop_assert_eq!(decode(&coded(&text), |byte| read.push(byte)), Ok(()));
             prop_assert_eq!(read, text);
         }
 

@@ -1,11 +1,13 @@
-//! Between a client's bytes and hyper: what pseudo-header fields say is looked at before hyper sees it.
+//! Between a client's bytes and hyper: what header fields say is looked at before hyper sees it.
 //!
 //! hyper takes paths by a grammar of its own. One that it does not take has the stream reset, or the whole connection ended,
-//! without an answer and without a line in the log; a fragment it cuts off. HTTP/1.1 and HTTP/2 have to give one answer, so
-//! what hyper would not take reaches it as something that it does take, and a field with a name that nobody else knows
-//! says what it was: [`meant`] reads it. A block that comes in several frames goes on in one, or in frames that end where
-//! fields end: where a frame ends within a field, the h2 library forgets that it has seen a field that no request may
-//! have, and takes the rest for a request. All other bytes pass as they are, and are not copied.
+//! without an answer and without a line in the log; a fragment it cuts off. For a name or a value that no field may have it
+//! ends the connection too, and with it what others may ask on it, although the fault is one request's alone (RFC 9113,
+//! section 8.1.1). HTTP/1.1 and HTTP/2 have to give one answer, so what hyper would not take reaches it as something that it
+//! does take, and a field with a name that nobody else knows says what it was: [`meant`] reads it. A block that comes in
+//! several frames goes on in one, or in frames that end where fields end: where a frame ends within a field, the h2 library
+//! forgets that it has seen a field that no request may have, and takes the rest for a request. All other bytes pass as they
+//! are, and are not copied.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
@@ -224,9 +226,14 @@ fn judge(field: Literal<'_>) -> Option<(Vec<u8>, Replaced)> {
         Name::Authority => target::authority(value).is_some(),
         Name::Scheme => target::is_scheme(value),
         Name::Method => HeaderName::from_bytes(value).is_ok(),
-        Name::Other => true,
+        Name::Other => value.iter().all(|byte| matches!(byte, b'\t' | b' '..) && *byte != 0x7f),
+        // These two hyper knows as well, and judges itself.
+        Name::OfField => {
+            matches!(value, b":protocol" | b":status") || HeaderName::from_lowercase(value).is_ok()
+        }
     };
-    if is_fine { None } else { Some((vec![b'x'; value.len()], Replaced::Malformed)) }
+    let replaced = if field.name == Name::OfField { Replaced::MalformedName } else { Replaced::Malformed };
+    if is_fine { None } else { Some((vec![b'x'; value.len()], replaced)) }
 }
 
 fn judge_path(path: &[u8]) -> Option<(Vec<u8>, Replaced)> {
@@ -257,7 +264,7 @@ fn amended(block: &[u8], found: &Found) -> Vec<u8> {
     // A literal that nobody's table holds.
     amended.push(0);
     write_string(MEANT.as_str().as_bytes(), &mut amended);
-    let meant = found.replaced.iter().find(|replaced| ***replaced == Replaced::Malformed);
+    let meant = found.replaced.iter().find(|replaced| !matches!(***replaced, Replaced::Path(_)));
     match meant.or(found.replaced.first()).map(|replaced| &**replaced) {
         Some(Replaced::Path(bytes)) => write_string(bytes, &mut amended),
         _ => write_string(MALFORMED, &mut amended),
@@ -304,8 +311,7 @@ pub(super) fn meant<'p>(path: &'p str, said: &HeaderValue) -> Option<Cow<'p, str
     String::from_utf8(path.bytes().map(put_back).collect()).ok().map(Cow::Owned)
 }
 
-/// Whether a trailer is none of the client's. Pseudo-header fields have no place among trailers, but a client may send
-/// them.
+/// Whether a trailer is none of the client's, but says that what the client sent is none.
 pub(super) fn is_ours(name: &HeaderName) -> bool {
     *name == *MEANT
 }
@@ -433,6 +439,9 @@ mod tests {
             (":authority", b"\xff"),
             (":scheme", b"1"),
             (":method", b"G(T"),
+            ("x", b"a\r\nb: c"),
+            ("x", b"\0"),
+            ("cookie", b"a=\x7f"),
         ] {
             let bytes = frame(HEADERS, END_HEADERS, 1, &[field(name, value), b"\x82".to_vec()].concat());
             let mut other = vec![b'x'; value.len()];
@@ -455,6 +464,22 @@ mod tests {
         for block in [&b"\x82\x86\x84"[..], b"\x82\x41\x03a.b", b"\x04\x01/\x86", b"\x0f\x10\x01x"] {
             assert_eq!(screened(&request(block), 10_000), request(block), "{block:?}");
         }
+    }
+
+    #[test]
+    fn a_name_that_no_field_may_have_reaches_hyper_as_one_and_is_told() {
+        for name in ["X", "x y", "x:", ":x", "x\r\ny", "caf\u{e9}"] {
+            let bytes = frame(HEADERS, END_HEADERS, 1, &[field(name, b"a"), b"\x82".to_vec()].concat());
+            let block = [field(&"x".repeat(name.len()), b"a"), b"\x82".to_vec(), said(MALFORMED)].concat();
+            assert_eq!(screened(&bytes, 10_000), frame(HEADERS, END_HEADERS, 1, &block), "{name}");
+        }
+        let bytes = frame(
+            HEADERS,
+            END_HEADERS,
+            1,
+            &[field(":protocol", b"websocket"), field("x_y", b"a\xe9\tb")].concat(),
+        );
+        assert_eq!(screened(&bytes, 10_000), bytes);
     }
 
     #[test]

@@ -86,7 +86,12 @@ impl Upload {
 
     fn end(&mut self, trailers: Option<&HeaderMap>) {
         let mut lines = Vec::new();
-        for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| !screen::is_ours(name)) {
+        for (name, value) in trailers.into_iter().flatten() {
+            if screen::is_ours(name) {
+                // A line that is none: who reads the body refuses it.
+                lines = b":\r\n".to_vec();
+                break;
+            }
             lines.extend_from_slice(name.as_str().as_bytes());
             lines.extend_from_slice(b": ");
             lines.extend_from_slice(value.as_bytes());

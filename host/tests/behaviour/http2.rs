@@ -522,6 +522,28 @@ fn floods_end_their_connection_and_others_go_on() {
 }
 
 #[test]
+fn a_field_that_no_request_may_have_is_one_requests_fault_and_the_connection_stays() {
+    let a = origin("a").start();
+    let proxy = proxy().server(&a).start();
+    let mut socket = TcpStream::connect(proxy.address()).expect("nothing fails here");
+    socket.write_all(PREFACE).expect("nothing fails here");
+    let fields: [&[u8]; 4] = [b"\0\x01X\x01y", b"\0\x03x y\x01y", b"\0\x02:x\x01y", b"\0\x01x\x03a\nb"];
+    for (stream, bad) in (1..).step_by(2).zip(fields) {
+        socket.write_all(&frame(1, 5, stream, &[GET, bad].concat())).expect("the connection stays");
+    }
+    // One of them behind a body.
+    let post =
+        [frame(1, 4, 9, b"\x83\x86\x84\x41\x01a"), frame(0, 0, 9, b"hello"), frame(1, 5, 9, fields[0])];
+    socket.write_all(&post.concat()).expect("the connection stays");
+    socket.write_all(&frame(1, 5, 11, GET)).expect("the connection stays");
+    let lines = until("all have their lines", || Some(proxy.exchanges()).filter(|lines| lines.len() == 6));
+    let with = |status: i64, word: &str| {
+        lines.iter().filter(|line| line.status == status && line.line.contains(word)).count()
+    };
+    assert_eq!((with(400, "<BADREQ>"), with(400, "POST"), with(200, "GET")), (4, 1, 1));
+}
+
+#[test]
 fn a_head_that_is_too_large_is_refused() {
     let a = origin("a").start();
     let proxy = proxy().server(&a).start();
