@@ -356,16 +356,15 @@ fn is_body_of(read: &Read, sent: &Sent) -> bool {
     if !(read.is_whole && body.is_whole) {
         return sent.body.starts_with(&body.data);
     }
-    let trailers = by_name(&sent.trailers);
-    let lines = trailers.iter().map(|(name, value)| [name, &b": "[..], value, b"\r\n"].concat());
     // Those that decide what a head does, or may be taken for such, do not go on (`http/trailers.rs`).
     let mut left = &body.trailers[..];
-    for line in lines {
-        let rest = left.strip_prefix(&line[..]);
-        if rest.is_none() && line.starts_with(b"x-") && names::is_plain(&line[..line.len().min(3)]) {
-            return false;
+    for (name, value) in by_name(&sent.trailers) {
+        let line = [&name[..], b": ", &value, b"\r\n"].concat();
+        match left.strip_prefix(&line[..]) {
+            Some(rest) => left = rest,
+            None if name.starts_with(b"x-") && names::is_plain(&name) => return false,
+            None => {}
         }
-        left = rest.unwrap_or(left);
     }
     let is_chunked = read.head.lines().known(Known::TransferEncoding).next().is_some();
     sent.is_whole
