@@ -173,6 +173,8 @@ impl Client {
 
     fn disturb(&self, how: &str) {
         self.disturbed.set(true);
+        // What it has sent ahead goes too.
+        self.ledger.disturb_all(self.name);
         // It may have its answer already.
         self.ledger.note(self.sending.get(), |request| request.disturbed = true);
         self.ledger.trace(format_args!("client {} {how}", self.name));
@@ -209,6 +211,7 @@ impl Client {
             }
             Some(Err(Broken::Ended | Broken::Failed(_))) | None => false,
         };
+        seen.reset = matches!(read, Some(Err(Broken::Failed(_))));
         self.ledger.trace(format_args!("client {} has of {}: {seen:?}, {read:?}", self.name, request.number));
         let (disturbed, status) = (self.disturbed.get(), seen.status);
         self.ledger.note(request.number, |request| {

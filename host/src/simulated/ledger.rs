@@ -48,6 +48,8 @@ pub(super) struct Seen {
     pub(super) answer: Option<usize>,
     pub(super) length: usize,
     pub(super) whole: bool,
+    /// Whether the connection was reset under it.
+    pub(super) reset: bool,
     /// Bytes on the wire, interim responses among them.
     pub(super) bytes: usize,
 }

@@ -96,7 +96,15 @@ impl Server {
                         server.stream(request, respond, &chance).await;
                     }));
                 }
-                Some(Some(Err(_)) | None) => break,
+                Some(Some(Err(error))) => {
+                    if error.is_library() {
+                        let name = self.name;
+                        self.ledger
+                            .violation(format!("server {name} is sent what it cannot take: {error:?}"));
+                    }
+                    break;
+                }
+                Some(None) => break,
                 None => match self.departure.take() {
                     Some(Departure::Gracefully) => connection.graceful_shutdown(),
                     Some(Departure::Abruptly(reason)) => connection.abrupt_shutdown(reason),

@@ -30,7 +30,13 @@ pub(super) fn judge(world: &World) -> usize {
         let Some(request) = request else { continue };
         let own = lines.get(&number).map_or(&[][..], |lines| lines);
         exchanges += own.len();
-        for wrong in wrongs(world, request, own) {
+        // A reset that says so of an answer takes with it what is on its way of those before.
+        let ahead = requests.iter().zip(0..).skip(number + 1).filter_map(|(other, number)| {
+            let other = other.as_ref().filter(|other| other.client == request.client)?;
+            lines.get(&number).filter(|_| request.seen.reset && other.begun)
+        });
+        let lost = ahead.flatten().any(|line| line.cause != b'-');
+        for wrong in wrongs(world, request, own, lost) {
             let lines: Vec<_> = own.iter().map(|line| &line.text).collect();
             world.ledger.violation(format!("{number}: {wrong}; {request:?}; logged: {lines:?}"));
         }
@@ -71,8 +77,8 @@ fn lines(world: &World) -> (BTreeMap<usize, Vec<Line>>, usize) {
     (all, nameless)
 }
 
-/// What is wrong about an exchange.
-fn wrongs(world: &World, request: &Request, lines: &[Line]) -> Vec<String> {
+/// What is wrong about an exchange, whose answer may have been `lost` behind its end here.
+fn wrongs(world: &World, request: &Request, lines: &[Line], lost: bool) -> Vec<String> {
     let mut wrongs = Vec::new();
     let mut must = |holds: bool, what: &str| {
         if !holds {
@@ -112,7 +118,7 @@ fn wrongs(world: &World, request: &Request, lines: &[Line]) -> Vec<String> {
         };
         must(expected.contains(&line.cause), "is logged with another end");
     } else if seen.status.is_some() {
-        must(b"SsP".contains(&line.cause), "is broken off, and logged as if by somebody else");
+        must(lost || b"SsP".contains(&line.cause), "is broken off, and logged as if by somebody else");
     }
     wrongs
 }

@@ -370,6 +370,8 @@ fn serve(worker: &Rc<Worker>, doors: &mut HashMap<BindAddress, Rc<Entrance>>, pl
     });
     let backends = backends.collect();
     let generation = Generation { frontends: plan.frontends, backends, _alive: plan.alive };
+    // Those that are left end with the generation, in its order: what is simulated once goes the same way again.
+    drop(known);
     worker.generation.replace(Rc::new(generation));
     for (listener, entrance) in arrivals {
         drop(tokio::task::spawn_local(door::accept(worker.clone(), listener, entrance)));

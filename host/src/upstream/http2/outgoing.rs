@@ -1,5 +1,7 @@
 //! A request's body on its way to a session: pieces, a bounded number of bytes at a time. A copy of the first ones is
 //! kept until the server is known to have taken the request, so that another session can have it from the start.
+//!
+//! What waits is handed on as one piece, in however many it came: servers end connections with many small frames.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,6 +29,8 @@ struct State {
     pieces: VecDeque<Bytes>,
     handed: usize,
     kept_bytes: usize,
+    /// Behind them, what may still grow.
+    tail: Vec<u8>,
     waiting_bytes: usize,
     /// Whether what is handed on is kept.
     keeps: bool,
@@ -54,6 +58,7 @@ impl Outgoing {
             pieces: VecDeque::new(),
             handed: 0,
             kept_bytes: 0,
+            tail: Vec::new(),
             waiting_bytes: 0,
             keeps: true,
             end: End::Open,
@@ -120,7 +125,7 @@ impl Outgoing {
         }
         let mut state = self.0.borrow_mut();
         state.waiting_bytes += piece.len();
-        state.pieces.push_back(Bytes::copy_from_slice(piece));
+        state.tail.extend_from_slice(piece);
         wake(state.reader.take());
     }
 
@@ -152,6 +157,9 @@ impl State {
     }
 
     fn next(&mut self) -> Option<Bytes> {
+        if self.handed == self.pieces.len() && !self.tail.is_empty() {
+            self.pieces.push_back(std::mem::take(&mut self.tail).into());
+        }
         let piece = self.pieces.get(self.handed)?.clone();
         self.waiting_bytes -= piece.len();
         self.handed += 1;
@@ -199,7 +207,8 @@ impl body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         let state = self.outgoing.0.borrow();
-        state.end == End::Whole && state.handed == state.pieces.len() && state.trailers.is_none()
+        let is_handed_on = state.handed == state.pieces.len() && state.tail.is_empty();
+        state.end == End::Whole && is_handed_on && state.trailers.is_none()
     }
 }
 
@@ -257,6 +266,27 @@ mod tests {
         assert!(outgoing.begin().is_none());
         assert_eq!(taken(&mut second), b"three");
         assert!(second.is_end_stream());
+    }
+
+    #[test]
+    fn what_waits_is_one_piece_and_none_is_empty() {
+        let outgoing = Outgoing::new();
+        let mut body = outgoing.begin().unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        outgoing.data(b"");
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_pending());
+        ["o", "", "ne"].iter().for_each(|piece| outgoing.data(piece.as_bytes()));
+        for expected in ["one", "two"] {
+            let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut context) else {
+                panic!("a frame")
+            };
+            assert_eq!(frame.into_data().unwrap(), expected);
+            assert!(!body.is_end_stream());
+            outgoing.data(b"two");
+        }
+        outgoing.finish(None);
+        assert_eq!(taken(&mut body), b"two");
+        assert!(body.is_end_stream());
     }
 
     #[test]
