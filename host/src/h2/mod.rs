@@ -49,7 +49,7 @@ use request::Translated;
 use screen::Screen;
 use stream::Stream;
 use task::Tasks;
-use wire::Wire;
+use wire::{Progress, Wire};
 
 /// With these bytes a client begins that knows that HTTP/2 is spoken here (RFC 9113, section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -57,7 +57,7 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Streams that a client may reset before they are looked at, and streams that may be reset for its errors: past these
 /// the connection ends (CVE-2023-44487, CVE-2025-8671).
 pub(crate) const MAX_RESETS: usize = 32;
-/// How long a client may take to close a connection that it was told is ending.
+/// How long a client may take to close a connection that it was told is ending, from the last that went out on it.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// What waits to be sent on one stream, in bytes.
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;
@@ -125,8 +125,9 @@ pub(crate) async fn serve(
         service_fn(move |request: Request<Incoming>| answer(shared.clone(), tasks.clone(), request));
     let screen = Screen::new(settings.max_frame_size as usize, header_list);
     let stream = Rc::new(RefCell::new(client.stream));
-    let served = builder.serve_connection(Wire::of_client(stream.clone(), client.buffer, screen), service);
-    let mut served = Box::pin(served);
+    let progress = Rc::new(Progress::new());
+    let wire = Wire::of_client(stream.clone(), client.buffer, screen).noting(progress.clone());
+    let mut served = Box::pin(builder.serve_connection(wire, service));
     let mut timer = Timer::default();
     let mut leaving = false;
     poll_fn(|context| {
@@ -145,8 +146,14 @@ pub(crate) async fn serve(
             if active {
                 return Poll::Pending;
             }
-            let patience = if leaving { Some(FAREWELL) } else { connection.patience() };
-            timer.set(connection.idle_since.get(), patience);
+            let idle_since = connection.idle_since.get();
+            // Exchanges end before their clients have all of the answer: what is owed yet goes out.
+            let (since, patience) = if leaving {
+                progress.patience(idle_since, FAREWELL, connection.stall())
+            } else {
+                (idle_since, connection.patience())
+            };
+            timer.set(since, patience);
             if timer.poll_elapsed(context).is_pending() {
                 return Poll::Pending;
             }
@@ -212,6 +219,13 @@ impl Connection {
         let timeouts = &frontend.shared.config.timeout;
         let request = timeouts.http_request.or(timeouts.client);
         if self.greeted.get() { timeouts.http_keep_alive.or(request) } else { request }
+    }
+
+    /// How long the client may let what is on its way to it wait.
+    fn stall(&self) -> Option<Duration> {
+        let generation = self.worker.generation();
+        let frontend = self.doorway.frontend().and_then(|index| generation.frontends.get(index));
+        frontend.map_or(Some(FAREWELL), |frontend| frontend.shared.config.timeout.client)
     }
 
     /// Counts an exchange, once there is room for it: a client that resets streams does not get more of them done at

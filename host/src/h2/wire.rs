@@ -1,13 +1,15 @@
 //! The socket of a client, or of a server, as hyper wants it, and where hyper's tasks run: on the worker's own thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::rt::{Executor, Read, ReadBufCursor, Write};
+use tokio::time::Instant;
 
 use super::PREFACE;
 use super::screen::{Screen, Step};
@@ -41,6 +43,17 @@ pub(crate) struct Wire {
     begun: usize,
     /// What looks at a client's header blocks, and what it has put in their place that has not been handed on.
     screen: Option<(Screen, Replaced)>,
+    /// For whoever wants to know how what is written goes out.
+    progress: Option<Rc<Progress>>,
+}
+
+/// How what is written to a client goes out. More of it may be on its way than any exchange knows.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// When something went out last.
+    at: Cell<Instant>,
+    /// Whether more would, if the client took it.
+    waits: Cell<bool>,
 }
 
 /// Bytes of which some have been handed on.
@@ -61,12 +74,42 @@ const READ: usize = 16 * 1024 + 9;
 impl Wire {
     /// The stream from which `buffer` has been read already.
     pub(crate) fn new(stream: Rc<RefCell<Stream>>, buffer: Buffer) -> Wire {
-        Wire { stream, buffer, begun: BEGIN, screen: None }
+        Wire { stream, buffer, begun: BEGIN, screen: None, progress: None }
     }
 
     /// The same, of a client: what has been read and what follows must begin as clients begin, and is looked at.
     pub(super) fn of_client(stream: Rc<RefCell<Stream>>, buffer: Buffer, screen: Screen) -> Wire {
         Wire { begun: 0, screen: Some((screen, Replaced::default())), ..Wire::new(stream, buffer) }
+    }
+
+    /// The same, which notes how what is written goes out.
+    pub(super) fn noting(self, progress: Rc<Progress>) -> Wire {
+        Wire { progress: Some(progress), ..self }
+    }
+}
+
+impl Progress {
+    /// Nothing has been written yet.
+    pub(super) fn new() -> Progress {
+        Progress { at: Cell::new(Instant::now()), waits: Cell::new(false) }
+    }
+
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        self.waits.set(written.is_pending());
+        if matches!(written, Poll::Ready(Ok(count)) if *count > 0) {
+            self.at.set(Instant::now());
+        }
+    }
+
+    /// Since when, and how long, a connection that is ending waits for its client, who is told so at `told`: `farewell`
+    /// from the last that went out, or as long as any client may take for more of an answer.
+    pub(super) fn patience(
+        &self,
+        told: Instant,
+        farewell: Duration,
+        stall: Option<Duration>,
+    ) -> (Instant, Option<Duration>) {
+        (told.max(self.at.get()), if self.waits.get() { stall } else { Some(farewell) })
     }
 }
 
@@ -164,7 +207,10 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().stream.borrow_mut().split().1.poll_write(context, bytes)
+        let wire = self.get_mut();
+        let written = wire.stream.borrow_mut().split().1.poll_write(context, bytes);
+        wire.progress.iter().for_each(|progress| progress.note(&written));
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -200,6 +246,23 @@ mod tests {
             }
         }
         Ok(got)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_what_is_owed_to_it_slowly_is_waited_for() {
+        let (farewell, stall) = (Duration::from_secs(1), Some(Duration::from_secs(30)));
+        let progress = Progress::new();
+        let told = Instant::now();
+        assert_eq!(progress.patience(told, farewell, stall), (told, Some(farewell)));
+        tokio::time::advance(Duration::from_millis(900)).await;
+        progress.note(&Poll::Pending);
+        assert_eq!(progress.patience(told, farewell, stall), (told, stall));
+        tokio::time::advance(Duration::from_secs(20)).await;
+        progress.note(&Poll::Ready(Ok(1)));
+        let last = Instant::now();
+        assert_eq!(progress.patience(told, farewell, stall), (last, Some(farewell)));
+        progress.note(&Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())));
+        assert_eq!(progress.patience(told, farewell, stall), (last, Some(farewell)));
     }
 
     #[test]
