@@ -78,13 +78,13 @@ impl Balancer {
 
     /// Whether [`observe`](Self::observe) reaches anyone.
     pub fn wants_feedback(&self) -> bool {
-        self.places.iter().any(|place| place.post().policy.wants_feedback())
+        self.places.iter().any(|place| place.wants_feedback())
     }
 
     /// Tells the balancers that want to know how an attempt ended.
     pub fn observe(&mut self, outcome: &Outcome) {
         for place in &mut self.places {
-            if place.post().policy.wants_feedback() {
+            if place.wants_feedback() {
                 place.observe(outcome);
             }
         }

@@ -34,6 +34,8 @@ mod record;
 mod reuse;
 mod runtime;
 mod sandbox;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod seat;
 mod settings;
 mod simulated;

@@ -11,6 +11,8 @@ use super::fault::Fault;
 use super::instance::{Arrival, Instance, Refusal, StartError};
 use super::maker::{Maker, Slot};
 use super::record::{Record, Tally};
+#[cfg(test)]
+use super::scripted::Scripted;
 use super::settings::Settings;
 use super::voice::Voice;
 use crate::backend::{Backend, Candidate};
@@ -177,26 +179,38 @@ impl Seat {
 /// A policy as one worker reaches it.
 pub(super) struct Place {
     seat: Access,
-    post: Arc<Post>,
+    wants_feedback: bool,
     tally: Arc<Tally>,
 }
 
 enum Access {
     Own(Box<Seat>),
     Shared(Arc<Mutex<Seat>>),
+    #[cfg(test)]
+    Scripted(Box<dyn Scripted>),
 }
 
 impl Place {
     pub(super) fn own(post: &Arc<Post>) -> Place {
-        Place { seat: Access::Own(Box::new(Seat::new(post))), post: post.clone(), tally: post.record.tally() }
+        Place::at(Access::Own(Box::new(Seat::new(post))), post)
     }
 
     pub(super) fn shared(post: &Arc<Post>, seat: &Arc<Mutex<Seat>>) -> Place {
-        Place { seat: Access::Shared(seat.clone()), post: post.clone(), tally: post.record.tally() }
+        Place::at(Access::Shared(seat.clone()), post)
     }
 
-    pub(super) fn post(&self) -> &Post {
-        &self.post
+    #[cfg(test)]
+    pub(super) fn scripted(script: Box<dyn Scripted>) -> Place {
+        Place { seat: Access::Scripted(script), wants_feedback: true, tally: Arc::default() }
+    }
+
+    fn at(seat: Access, post: &Post) -> Place {
+        Place { seat, wants_feedback: post.policy.wants_feedback(), tally: post.record.tally() }
+    }
+
+    /// Whether [`observe`](Self::observe) tells it anything.
+    pub(super) fn wants_feedback(&self) -> bool {
+        self.wants_feedback
     }
 
     pub(super) fn tally(&self) -> &Tally {
@@ -207,6 +221,8 @@ impl Place {
         match &mut self.seat {
             Access::Own(seat) => call(seat),
             Access::Shared(seat) => call(&mut seat.lock().unwrap_or_else(PoisonError::into_inner)),
+            #[cfg(test)]
+            Access::Scripted(_) => unreachable!("a script has no seat"),
         }
     }
 
@@ -227,6 +243,10 @@ impl Place {
         arrival: Arrival,
         candidates: &Arc<[Candidate]>,
     ) -> Option<u32> {
+        #[cfg(test)]
+        if let Access::Scripted(script) = &mut self.seat {
+            return script.pick(arrival, candidates);
+        }
         let answer = self.timed(|seat| {
             seat.refresh(candidates, arrival.time_ms)?;
             seat.call(arrival.time_ms, |instance| instance.pick(request, arrival))
@@ -240,6 +260,10 @@ impl Place {
     }
 
     pub(super) fn observe(&mut self, outcome: &Outcome) {
+        #[cfg(test)]
+        if let Access::Scripted(script) = &mut self.seat {
+            return script.observe(outcome);
+        }
         // Lost where it fails; the failure is on record.
         let _ = self.with(|seat| seat.call(outcome.time_ms, |instance| instance.observe(outcome)));
     }
@@ -252,6 +276,10 @@ impl Place {
         client: std::net::IpAddr,
         time_ms: u64,
     ) -> Option<(Affinity, u32)> {
+        #[cfg(test)]
+        if let Access::Scripted(script) = &mut self.seat {
+            return script.recall(request, value);
+        }
         let visit = persistence::Visit { value, time_ms, client: bindings::address(client) };
         let answer = self.timed(|seat| seat.call(time_ms, |instance| instance.recall(request, key, visit)));
         self.count(answer.is_some());
@@ -265,6 +293,10 @@ impl Place {
         key: &Key,
         reply: &Reply<'_>,
     ) -> Option<(Amendment, u32)> {
+        #[cfg(test)]
+        if let Access::Scripted(script) = &mut self.seat {
+            return script.respond(request, reply);
+        }
         let answer = self.timed(|seat| {
             seat.call(reply.time_ms, |instance| instance.respond(request, response, key, reply))
         });

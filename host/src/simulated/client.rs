@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::chance::Chance;
 use super::ledger::{Ledger, Request, Seen, body};
 use super::network::End;
+use super::policies;
 use super::reader::{Broken, Framing, Head, Reader};
 
 /// Longer than a timeout of the program.
@@ -283,6 +284,7 @@ impl Client {
         if head.number("x-of").is_some_and(|of| of != request.number) {
             return Err(Broken::Malformed(format!("an answer to {:?}", head.number("x-of"))));
         }
+        policies::answer_arrives(&self.ledger, request.number, seen.answer, |name| head.all(name));
         let closes = head.has("connection", "close")
             || (head.first.starts_with("HTTP/1.0") && !head.has("connection", "keep-alive"));
         let framing = head.framing()?;
@@ -313,7 +315,12 @@ impl Outgoing {
         let has_body = !matches!(method, "GET" | "HEAD" | "DELETE");
         let length = if has_body { chance.pick(&[0, 1, 17, 400, 3_000, 20_000, 70_000]) } else { 0 };
         let length = if length > 1 { chance.between(1, length) } else { length };
-        let mut bytes = format!("{method} /n/{number} HTTP/1.1\r\nhost: sim.example\r\n").into_bytes();
+        let key = policies::key(ledger, chance);
+        let (target, line) = policies::said(ledger, number, key.as_deref());
+        let mut bytes = format!("{method} {target} HTTP/1.1\r\nhost: sim.example\r\n").into_bytes();
+        if let Some((name, value)) = line {
+            bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
         let mut steps = Vec::new();
         let chunked = has_body && chance.one_in(3);
         let expects = has_body && length > 0 && chance.one_in(6);
@@ -342,7 +349,7 @@ impl Outgoing {
             steps.sort_by_key(|(at, _)| *at);
         }
         let request =
-            Request { method, length, is_whole: true, has_head: true, client, ..Request::default() };
+            Request { method, length, is_whole: true, has_head: true, client, key, ..Request::default() };
         ledger.add_request(number, request);
         Outgoing { number, method, bytes, steps }
     }

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::chance::Chance;
 use super::ledger::{Ledger, Request, Seen, body, byte};
 use super::network::{End, Wire};
+use super::policies;
 
 /// Longer than a timeout of the program.
 const STALL: Duration = Duration::from_millis(2_700);
@@ -104,7 +105,10 @@ impl Client {
         sleep(outgoing.late).await;
         let number = outgoing.number;
         let Ok(mut sender) = sender.ready().await else { return };
-        let head = Head::builder().method(outgoing.method).uri(format!("http://sim.example/n/{number}"));
+        let key = self.ledger.request(number).and_then(|request| request.key);
+        let (target, line) = policies::said(&self.ledger, number, key.as_deref());
+        let head = Head::builder().method(outgoing.method).uri(format!("http://sim.example{target}"));
+        let head = line.into_iter().fold(head, |head, (name, value)| head.header(name, value));
         let head = match outgoing.says_length {
             true => head.header("content-length", outgoing.body.len()),
             false => head,
@@ -124,9 +128,14 @@ impl Client {
                 if value("x-of").is_some_and(|of: usize| of != number) {
                     self.ledger.violation(format!("{number} gets an answer to {:?}", value("x-of")));
                 }
+                policies::answer_arrives(&self.ledger, number, seen.answer, |name| {
+                    policies::lines(response.headers(), name)
+                });
                 let deaf = matches!(outgoing.trouble, Some((_, Trouble::Deaf)));
                 if deaf {
                     self.disturb(number, "does not listen");
+                    // What it leaves unread takes the window from all that it has asked for.
+                    self.ledger.disturb_all(self.name);
                     sleep(STALL).await;
                 }
                 self.take(response.into_body(), &mut seen).await
@@ -252,8 +261,9 @@ impl Outgoing {
         let has_body = !matches!(method, "GET" | "HEAD" | "DELETE");
         let length = if has_body { chance.pick(&[0, 1, 17, 400, 3_000, 20_000, 90_000]) } else { 0 };
         let length = if length > 1 { chance.between(1, length) } else { length };
+        let key = policies::key(ledger, chance);
         let request =
-            Request { method, length, is_whole: true, has_head: true, client, ..Request::default() };
+            Request { method, length, is_whole: true, has_head: true, client, key, ..Request::default() };
         ledger.add_request(number, request);
         let late = Duration::from_millis(chance.pick(&[0, 0, 0, 3, 200]));
         let says_length = has_body && chance.one_in(2);

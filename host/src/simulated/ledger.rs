@@ -9,6 +9,9 @@ use std::hash::{DefaultHasher, Hasher};
 
 use tokio::time::Instant;
 
+use super::policies::Policies;
+use crate::policy::Amendment;
+
 /// The byte at a place of the body of this number.
 pub(super) fn byte(number: usize, at: usize) -> u8 {
     (number * 151 + at * 7 + at / 251) as u8
@@ -37,6 +40,14 @@ pub(super) struct Request {
     /// How many servers have seen its head, and all of it.
     pub(super) heads: usize,
     pub(super) wholes: usize,
+    /// What its client says of itself.
+    pub(super) key: Option<String>,
+    /// The server that its policy bound it to.
+    pub(super) bound: Option<u32>,
+    /// Whether its policy failed when it was asked for that.
+    pub(super) has_failed_policy: bool,
+    /// What its policy changed in its answer.
+    pub(super) amended: Option<Amendment>,
     pub(super) seen: Seen,
 }
 
@@ -62,6 +73,8 @@ pub(super) struct Answer {
     pub(super) length: usize,
     /// Whether the server means to send all of it, and as it should be.
     pub(super) is_whole: bool,
+    /// Whether it has a key of the server's own.
+    pub(super) has_key: bool,
 }
 
 /// All that happened.
@@ -69,6 +82,9 @@ pub(super) struct Answer {
 pub(super) struct Ledger {
     started: Instant,
     speaks: bool,
+    pub(super) policies: Policies,
+    /// How many outcomes the policies were told.
+    pub(super) outcomes: Cell<usize>,
     next: Cell<usize>,
     pub(super) requests: RefCell<Vec<Option<Request>>>,
     pub(super) answers: RefCell<Vec<Option<Answer>>>,
@@ -78,10 +94,12 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// An empty one, that prints what happens where it `speaks`.
-    pub(super) fn new(speaks: bool) -> Ledger {
+    pub(super) fn new(speaks: bool, policies: Policies) -> Ledger {
         Ledger {
             started: Instant::now(),
             speaks,
+            policies,
+            outcomes: Cell::new(0),
             next: Cell::new(1),
             requests: RefCell::default(),
             answers: RefCell::default(),

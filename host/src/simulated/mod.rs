@@ -11,6 +11,7 @@ mod client;
 mod client2;
 mod ledger;
 mod network;
+mod policies;
 mod reader;
 mod server;
 mod server2;

@@ -121,7 +121,7 @@ impl Link {
         self.network.polls.set(polls);
         assert!(polls < MAX_POLLS, "somebody polls a connection over and over");
         // Who asks without a wish to be woken, asks what is known.
-        let asks = context.waker().will_wake(Waker::noop());
+        let asks = only_asks(context);
         let vain = !asks && self.weather.pending > 0 && self.network.chance.one_in(self.weather.pending);
         if vain {
             context.waker().wake_by_ref();
@@ -164,6 +164,11 @@ impl Link {
     }
 }
 
+/// Whether nobody is to be woken. That a waker is [`Waker::noop`] shows in its data alone: its table need not be one.
+fn only_asks(context: &Context<'_>) -> bool {
+    context.waker().data().is_null()
+}
+
 fn wake(waker: &mut Option<Waker>) {
     if let Some(waker) = waker.take() {
         waker.wake();
@@ -171,7 +176,7 @@ fn wake(waker: &mut Option<Waker>) {
 }
 
 fn remember(waker: &mut Option<Waker>, context: &Context<'_>) {
-    if !context.waker().will_wake(Waker::noop()) {
+    if !only_asks(context) {
         *waker = Some(context.waker().clone());
     }
 }
@@ -215,7 +220,7 @@ impl End {
     }
 
     fn wake_at(&self, at: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = at.filter(|_| !context.waker().will_wake(Waker::noop())) else { return Poll::Pending };
+        let Some(at) = at.filter(|_| !only_asks(context)) else { return Poll::Pending };
         let mut alarm = self.alarm.borrow_mut();
         let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
         if alarm.deadline() != at {

@@ -48,6 +48,12 @@ impl Head {
         self.lines.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
     }
 
+    /// The values of the lines of this name.
+    pub(super) fn all(&self, name: &str) -> Vec<String> {
+        let lines = self.lines.iter().filter(|(own, _)| own == name);
+        lines.map(|(_, value)| value.clone()).collect()
+    }
+
     /// The number in a line.
     pub(super) fn number(&self, name: &str) -> Option<usize> {
         self.value(name)?.parse().ok()

@@ -10,6 +10,7 @@ use super::chance::Chance;
 use super::client::write_chunks;
 use super::ledger::{Answer, Ledger, body};
 use super::network::End;
+use super::policies;
 use super::reader::{Broken, Framing, Head, Reader};
 
 /// Longer than a timeout of the program.
@@ -72,11 +73,12 @@ impl Server {
     async fn exchange(&self, reader: &mut Reader, head: Head, chance: &Chance) -> bool {
         let mut words = head.first.split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let Some(number) = target.strip_prefix("/n/").and_then(|number| number.parse().ok()) else {
+        let Some((number, query)) = policies::number(target) else {
             self.ledger.violation(format!("server {} gets {:?}", self.name, head.first));
             return false;
         };
         self.ledger.head_at_server(self.name, number, method);
+        policies::request_arrives(&self.ledger, number, query, |name| head.all(name));
         let framing = match head.framing() {
             Ok(framing) => framing.unwrap_or(Framing::Length(0)),
             Err(what) => {
@@ -141,6 +143,7 @@ impl Server {
         let length = chance.pick(&[0, 1, 40, 900, 5_000, 40_000]);
         let length = if length > 1 { chance.between(1, length) } else { length };
         let framing = chance.pick(&["length", "length", "length", "chunked", "close"]);
+        let lines = policies::server_lines(&self.ledger, chance);
         let mut closes = framing == "close" && !bodiless || chance.one_in(8);
         let mut bytes = Vec::new();
         if expects && chance.one_in(2) {
@@ -152,6 +155,9 @@ impl Server {
         bytes.extend_from_slice(
             format!("HTTP/1.1 {status} Thus\r\nx-of: {number}\r\nx-answer: {answer}\r\n").as_bytes(),
         );
+        for (name, value) in &lines {
+            bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
         if closes && (framing != "close" || chance.one_in(2)) {
             bytes.extend_from_slice(b"connection: close\r\n");
         }
@@ -170,7 +176,8 @@ impl Server {
             "chunked" => write_chunks(&body, answer, chance, &mut bytes),
             _ => bytes.extend_from_slice(&body),
         }
-        let mut whole = Answer { request: number, status, length, is_whole: true };
+        let has_key = lines.len() > 1;
+        let mut whole = Answer { request: number, status, length, is_whole: true, has_key };
         if bodiless {
             whole.length = 0;
         }

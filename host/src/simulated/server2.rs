@@ -19,6 +19,7 @@ use super::chance::Chance;
 use super::client2::send_part;
 use super::ledger::{Answer, Ledger, body, byte};
 use super::network::{End, Wire};
+use super::policies;
 
 /// Longer than a timeout of the program.
 const STALL: Duration = Duration::from_millis(2_700);
@@ -125,7 +126,8 @@ impl Server {
 
     async fn stream(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, chance: &Chance) {
         let (parts, mut incoming) = request.into_parts();
-        let Some(number) = parts.uri.path().strip_prefix("/n/").and_then(|number| number.parse().ok()) else {
+        let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+        let Some((number, query)) = policies::number(target) else {
             return self.ledger.violation(format!("server {} gets {}", self.name, parts.uri));
         };
         if self.wild && chance.one_in(12) {
@@ -134,6 +136,7 @@ impl Server {
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
         self.ledger.head_at_server(self.name, number, parts.method.as_str());
+        policies::request_arrives(&self.ledger, number, query, |name| policies::lines(&parts.headers, name));
         let script = self.script(number, parts.method.as_str(), chance);
         self.ledger.trace(format_args!(
             "server {} answers {number}: early {}, {:?} of {}",
@@ -238,9 +241,12 @@ impl Server {
         let says_length = chance.one_in(2) && status != 204;
         let head = Response::builder().status(status).header("x-of", number).header("x-answer", answer);
         let head = if says_length { head.header("content-length", length) } else { head };
+        let lines = policies::server_lines(&self.ledger, chance);
+        let head = lines.iter().fold(head, |head, (name, value)| head.header(*name, *value));
         let head = head.body(()).expect("a head");
         let length = if bodiless { 0 } else { length };
-        let mut whole = Answer { request: number, status, length, is_whole: true };
+        let has_key = lines.len() > 1;
+        let mut whole = Answer { request: number, status, length, is_whole: true, has_key };
         let mut trouble = None;
         if self.wild && chance.one_in(3) {
             let reason = chance.pick(&[Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR]);

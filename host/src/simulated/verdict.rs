@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::ledger::Request;
+use super::policies;
 use super::world::World;
 use crate::buffer;
 
@@ -13,6 +14,9 @@ struct Line {
     status: i32,
     bytes: usize,
     cause: u8,
+    /// How many there were, with a sign where the last went to another server.
+    retries: String,
+    server: Option<u32>,
     text: String,
 }
 
@@ -41,6 +45,7 @@ pub(super) fn judge(world: &World) -> usize {
             world.ledger.violation(format!("{number}: {wrong}; {request:?}; logged: {lines:?}"));
         }
     }
+    each_attempt_has_an_outcome(world, lines.values().flatten());
     // What was refused before it was understood has a line that does not say which it was, and at most one a connection.
     let refused = |(number, request): (usize, &Option<Request>)| {
         let seen = request.as_ref().is_some_and(|request| request.seen.status.is_some());
@@ -59,11 +64,11 @@ fn lines(world: &World) -> (BTreeMap<usize, Vec<Line>>, usize) {
     for text in world.log.lines() {
         world.ledger.trace(format_args!("logged: {text}"));
         let words: Vec<&str> = text.split(' ').collect();
-        let [_method, target, status, bytes, termination, ..] = words[..] else {
+        let [_method, target, status, bytes, termination, retries, server] = words[..] else {
             world.ledger.violation(format!("a line that is none: {text}"));
             continue;
         };
-        let Some(number) = target.split_once("/n/").and_then(|(_, number)| number.parse().ok()) else {
+        let Some((number, _)) = policies::number(target) else {
             nameless += 1;
             continue;
         };
@@ -71,6 +76,8 @@ fn lines(world: &World) -> (BTreeMap<usize, Vec<Line>>, usize) {
             status: status.parse().unwrap_or(0),
             bytes: bytes.parse().unwrap_or(0),
             cause: termination.bytes().next().unwrap_or(0),
+            retries: retries.to_owned(),
+            server: server.parse().ok(),
             text: text.clone(),
         });
     }
@@ -91,16 +98,25 @@ fn wrongs(world: &World, request: &Request, lines: &[Line], lost: bool) -> Vec<S
     let served = request.heads > 0 || seen.answer.is_some();
     let stopped = world.stopped.get();
     must(!served || !lines.is_empty() || stopped, "is served and not logged");
+    let rules = world.ledger.policies.rules;
+    let ruled_out = rules && matches!(request.method, "PATCH" | "PUT");
+    must(!ruled_out || request.heads == 0, "came to a server past a rule");
     let idempotent = !matches!(request.method, "POST" | "PATCH");
     must(idempotent || request.wholes <= 1, "came twice to servers, and must not");
     let tries = 2 * world.tries.get() as usize;
     must(request.wholes <= tries, "came to servers too often");
     let undisturbed = request.begun && request.has_head && !request.disturbed && !stopped;
     if undisturbed && !world.wild_servers {
-        let is_well = seen.whole && answer.is_some();
+        let turned_away = rules && matches!(seen.status, Some(302 | 403 | 429));
+        let is_well = seen.whole && (answer.is_some() || turned_away);
         must(is_well || request_was_not_taken(request, lines), "is not served well though nobody did wrong");
     }
     let Some(line) = lines.first() else { return wrongs };
+    if let (Some(bound), Some(server), "0", false) =
+        (request.bound, line.server, &*line.retries, world.has_trouble.get())
+    {
+        must(bound == server, "goes to another server than the one that it is bound to");
+    }
     if !undisturbed {
         return wrongs;
     }
@@ -111,6 +127,8 @@ fn wrongs(world: &World, request: &Request, lines: &[Line], lost: bool) -> Vec<S
         must(seen.bytes == 0 || line.bytes == seen.bytes, "is logged with another number of bytes");
         let expected: &[u8] = match (&answer, seen.status) {
             (Some(_), _) => b"-",
+            (None, Some(403 | 429)) => b"P",
+            (None, Some(302)) => b"L",
             (None, Some(503)) => b"SsPR",
             (None, Some(502)) => b"SP",
             (None, Some(504)) => b"s",
@@ -121,6 +139,20 @@ fn wrongs(world: &World, request: &Request, lines: &[Line], lost: bool) -> Vec<S
         must(lost || b"SsP".contains(&line.cause), "is broken off, and logged as if by somebody else");
     }
     wrongs
+}
+
+/// A policy hears of each attempt once: of all that were followed by another, and of the last, where there was one.
+fn each_attempt_has_an_outcome<'a>(world: &World, lines: impl Iterator<Item = &'a Line>) {
+    let (mut least, mut most) = (0, 0);
+    for line in lines {
+        let retries = line.retries.trim_start_matches('+').parse().unwrap_or(0);
+        least += retries + usize::from(line.cause == b'-');
+        most += retries + 1;
+    }
+    let told = world.ledger.outcomes.get();
+    if world.ledger.policies.mood.is_some() && !world.stopped.get() && !(least..=most).contains(&told) {
+        world.ledger.violation(format!("policies heard of {told} attempts, of {least} to {most}"));
+    }
 }
 
 /// Whether the connection ended before the program took the request: it may end at any time between two.

@@ -15,6 +15,7 @@ use super::client::Client;
 use super::client2;
 use super::ledger::Ledger;
 use super::network::Network;
+use super::policies::{self, Policies, Policy};
 use super::server::Server;
 use super::server2;
 use super::verdict;
@@ -22,10 +23,11 @@ use crate::backend::Backend;
 use crate::backend::server::Server as Known;
 use crate::config::model::{Config, Http2, Protocol};
 use crate::count::Count;
+use crate::limit::AllLimits;
 use crate::log::ExchangeLog;
 use crate::log::memory::Memory;
 use crate::pages::Shelf;
-use crate::policy::Balancer;
+use crate::policy::{Balancer, Persistence};
 use crate::stats::Book;
 use crate::stream::Stream;
 use crate::worker::simulated::Simulated;
@@ -57,10 +59,35 @@ servers = [
 ]
 "#;
 
-static CONFIG: LazyLock<Config> = LazyLock::new(|| match crate::config::parse(TEXT, "lb.toml") {
-    Ok(loaded) => loaded.config,
-    Err(wrong) => panic!("{wrong}"),
-});
+/// What some worlds have beside that: rules that answer in the servers' place or change heads, and a limit.
+const RULES: &str = r#"
+[[frontends.front.rules]]
+when = { method = "PATCH" }
+deny = true
+
+[[frontends.front.rules]]
+when = { method = "PUT" }
+redirect = { location = "/elsewhere" }
+
+[[frontends.front.rules]]
+request = { set_header = { x-rule = "1" } }
+response = { set_header = { x-ruled = "1" } }
+
+[[backends.back.limits]]
+key = "all"
+requests = 6
+per = "1s"
+"#;
+
+static CONFIG: LazyLock<Config> = LazyLock::new(|| config(TEXT));
+static RULED: LazyLock<Config> = LazyLock::new(|| config(&[TEXT, RULES].concat()));
+
+fn config(text: &str) -> Config {
+    match crate::config::parse(text, "lb.toml") {
+        Ok(loaded) => loaded.config,
+        Err(wrong) => panic!("{wrong}"),
+    }
+}
 
 /// What came of a world.
 #[derive(Debug)]
@@ -77,6 +104,7 @@ pub(super) struct World {
     pub(super) ledger: Rc<Ledger>,
     pub(super) config: Config,
     pub(super) worker: Simulated,
+    limits: RefCell<AllLimits>,
     /// All that ever served.
     pub(super) backends: RefCell<Vec<Arc<Backend>>>,
     pub(super) frontend: Arc<Count>,
@@ -85,6 +113,8 @@ pub(super) struct World {
     pub(super) log: Memory,
     /// Whether servers misbehave.
     pub(super) wild_servers: bool,
+    /// Whether servers went DOWN.
+    pub(super) has_trouble: Cell<bool>,
     /// Whether the process ended in the midst of it.
     pub(super) stopped: Cell<bool>,
     /// The most often that any configuration tries a request.
@@ -117,6 +147,7 @@ pub(super) fn run(seed: u64, speaks: bool) -> Outcome {
     drop(runtime);
     let exchanges = verdict::judge(&world);
     super::forget_dialer();
+    policies::end();
     let (violations, fingerprint) = (world.ledger.violations(), world.ledger.fingerprint());
     Outcome { violations, fingerprint, exchanges }
 }
@@ -125,7 +156,8 @@ impl World {
     fn new(seed: u64, speaks: bool) -> Rc<World> {
         let network = Network::new(seed);
         let chance = &network.chance;
-        let mut config = CONFIG.clone();
+        let policies = Policies::new(chance);
+        let mut config = if policies.rules { RULED.clone() } else { CONFIG.clone() };
         let backend = &mut config.backends[0];
         backend.servers.truncate(chance.between(1, 3));
         backend.retries = chance.between(0, 3) as u32;
@@ -155,21 +187,24 @@ impl World {
         let address = config.frontends[0].bind[0].address.clone();
         let worker = Simulated::start(process.clone(), tune, log.worker(), address, listener.clone());
         let world = Rc::new(World {
-            ledger: Rc::new(Ledger::new(speaks)),
+            ledger: Rc::new(Ledger::new(speaks, policies)),
             config,
             worker,
+            limits: RefCell::default(),
             backends: RefCell::default(),
             frontend,
             listener,
             process,
             log,
             wild_servers,
+            has_trouble: Cell::new(false),
             stopped: Cell::new(false),
             tries: Cell::new(0),
             clients: Cell::new(0),
             serving: Cell::new(0),
             network,
         });
+        policies::begin(world.ledger.clone(), world.network.chance.clone());
         world.serve(&world.config);
         world
     }
@@ -195,22 +230,24 @@ impl World {
             .collect();
         let book = Book::default().renew(config, 1);
         let (shelf, _) = Shelf::read(config);
+        let limits = self.limits.take().renew(config);
         let frontends =
             config.frontends.iter().zip(&shelf.frontends).enumerate().map(|(index, (config, pages))| {
                 let (connections, pages) = (self.frontend.clone(), pages.clone());
+                let limits = limits.frontends[index].clone();
                 FrontendSeat {
                     log: ExchangeLog::new(self.log.targets(), config.logging.clone()),
-                    shared: Arc::new(Frontend { config: config.clone(), connections, pages, limits: None }),
+                    shared: Arc::new(Frontend { config: config.clone(), connections, pages, limits }),
                     tally: book.frontend(index, 0),
                 }
             });
         let plans =
             backends.iter().zip(&shelf.backends).enumerate().map(|(index, (shared, pages))| BackendPlan {
                 shared: shared.clone(),
-                balancer: Balancer::of_the_host(shared.clone()),
-                persistence: None,
+                balancer: self.balancer(shared),
+                persistence: self.persistence(shared),
                 pages: pages.clone(),
-                limits: None,
+                limits: limits.backends[index].clone(),
                 tallies: book.backend(index, 0),
             });
         let doors = config.frontends[0].bind.iter().map(|bind| crate::worker::Door {
@@ -228,7 +265,20 @@ impl World {
             alive: Arc::default(),
         };
         self.worker.serve(plan);
+        self.limits.replace(limits);
         self.backends.borrow_mut().extend(backends);
+    }
+
+    fn balancer(&self, backend: &Arc<Backend>) -> Balancer {
+        match self.ledger.policies.mood {
+            None => Balancer::of_the_host(backend.clone()),
+            Some(_) => Balancer::scripted(backend.clone(), Box::new(Policy(backend.servers.len()))),
+        }
+    }
+
+    fn persistence(&self, backend: &Arc<Backend>) -> Option<Persistence> {
+        let key = self.ledger.policies.spot?.key();
+        Some(Persistence::scripted(backend.clone(), key, Box::new(Policy(backend.servers.len()))))
     }
 
     /// Answers for the servers' addresses.
@@ -356,6 +406,7 @@ impl World {
         let chance = &self.network.chance;
         let Some(backend) = self.backends.borrow().last().cloned() else { return };
         let server = chance.below(backend.servers.len());
+        self.has_trouble.set(true);
         self.ledger.trace(format_args!("server {server} is DOWN"));
         backend.server_changed(server, false);
         sleep(Duration::from_millis(chance.below(2_000) as u64)).await;
