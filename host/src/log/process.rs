@@ -7,13 +7,14 @@
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
+use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{Directive, EnvFilter};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, reload};
@@ -24,6 +25,10 @@ use crate::config::model::LogLevel;
 
 /// The environment variable that chooses which messages are made, as in `LB_LOG=lb_host::policy=debug`.
 pub const FILTER_VARIABLE: &str = "LB_LOG";
+
+/// What the targets of lb's own events begin with. The libraries beneath say what the network's bytes make them say, h2 a
+/// warning for each unwanted PING: whoever is connected could fill the log. They are heard where `LB_LOG` asks for them.
+const OWN: &str = "lb";
 
 /// The field of an event that names its syslog level; it is not printed.
 pub const SYSLOG_FIELD: &str = "syslog";
@@ -50,9 +55,9 @@ struct Output {
 }
 
 impl ProcessLog {
-    /// Takes up all events of the program from now on, and prints them on stderr. Which ones is said by the
-    /// environment variable [`FILTER_VARIABLE`]; without it, `info` and above. Where something else takes up
-    /// events already, that is left as it is.
+    /// Takes up the program's events from now on, and prints them on stderr. Which ones is said by the environment
+    /// variable [`FILTER_VARIABLE`]; without it, `info` and above of lb's own. Where something else takes up events
+    /// already, that is left as it is.
     pub fn install() -> ProcessLog {
         let log = ProcessLog::default();
         let (filter, handle) = reload::Layer::new(filter(&[]));
@@ -137,10 +142,12 @@ impl<S: Subscriber> Layer<S> for ProcessLog {
 /// The environment's word, and these levels where it has none.
 fn filter(levels: &[(&str, &str)]) -> EnvFilter {
     // The default stands only where nothing else is said at all.
-    let mut directives = String::from(if levels.is_empty() { "" } else { "info," });
+    let mut directives = if levels.is_empty() { String::new() } else { format!("{OWN}=info,") };
     directives.extend(levels.iter().map(|(target, level)| format!("{target}={level},")));
     directives.push_str(&std::env::var(FILTER_VARIABLE).unwrap_or_default());
-    EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(directives)
+    let unless_said =
+        Directive::from_str(&format!("{OWN}=info")).unwrap_or_else(|_| LevelFilter::INFO.into());
+    EnvFilter::builder().with_default_directive(unless_said).parse_lossy(directives)
 }
 
 fn syslog_level(level: Level) -> LogLevel {

@@ -544,6 +544,35 @@ fn a_field_that_no_request_may_have_is_one_requests_fault_and_the_connection_sta
 }
 
 #[test]
+fn what_a_client_sends_out_of_turn_does_not_fill_the_log() {
+    let a = origin("a").start();
+    for setup in [proxy(), proxy().global("log_levels = { health = \"warn\" }")] {
+        let proxy = setup.server(&a).start();
+        let lines = proxy.log.all().len();
+        acknowledge_what_nobody_sent(&proxy);
+        assert_eq!(client(proxy.address()).get("/").text(), "a");
+        proxy.exchange("/");
+        let said = &proxy.log.all()[lines..];
+        assert_eq!(said.len(), 1, "{said:?}");
+    }
+}
+
+/// Sends 2,000 acknowledgements of pings, each another one, and waits until all have been read.
+fn acknowledge_what_nobody_sent(proxy: &Proxy) {
+    let mut socket = TcpStream::connect(proxy.address()).expect("nothing fails here");
+    socket.set_read_timeout(Some(PATIENCE)).expect("nothing fails here");
+    let pings: Vec<u8> = (1..=2_000_u64).flat_map(|number| frame(6, 1, 0, &number.to_be_bytes())).collect();
+    let last = *b"the last";
+    socket.write_all(&[PREFACE, &pings, &frame(6, 0, 0, &last)].concat()).expect("nothing fails here");
+    let (mut came, mut piece) = (Vec::new(), [0; 4096]);
+    while !came.windows(last.len()).any(|window| window == last) {
+        let count = socket.read(&mut piece).expect("its answer comes");
+        assert_ne!(count, 0, "the connection stays");
+        came.extend_from_slice(&piece[..count]);
+    }
+}
+
+#[test]
 fn a_head_that_is_too_large_is_refused() {
     let a = origin("a").start();
     let proxy = proxy().server(&a).start();
