@@ -4,7 +4,7 @@
 use crate::config::Problem;
 use crate::config::model::{BindAddress, Config, Protocol, ServerAddress};
 use crate::exchange::transfer;
-use crate::{h2, linger, upstream};
+use crate::{h2, linger, splice, upstream};
 
 /// Descriptors beside those of connections: standard streams, runtimes, logs, policies' files, signals.
 const RESERVE: u64 = 100;
@@ -92,9 +92,10 @@ pub(crate) fn most_connections(config: &Config) -> u32 {
 
 /// How many clients so many open files are enough for; one at least.
 fn connections_that_fit(config: &Config, files: u64) -> u32 {
-    // Where files are scarce, fewer clients are heard out.
+    // Where files are scarce, fewer clients are heard out, and there are fewer pipes.
     let heard_out = files_of_clients_heard_out(config).min(files / 8);
-    let left = files.saturating_sub(files_beside_clients(config) + heard_out);
+    let pipes = splice::files(config.global.nbthread, files);
+    let left = files.saturating_sub(files_beside_clients(config) + heard_out + pipes);
     u32::try_from(left / files_for_each(config)).unwrap_or(u32::MAX).max(1)
 }
 
@@ -122,7 +123,8 @@ fn files(config: &Config, system: &System) -> Option<Problem> {
     if fit >= maxconn {
         return None;
     }
-    let beside = files_beside_clients(config) + files_of_clients_heard_out(config);
+    let pipes = splice::files(config.global.nbthread, u64::MAX);
+    let beside = files_beside_clients(config) + files_of_clients_heard_out(config) + pipes;
     let needed = files_for_each(config) * u64::from(maxconn) + beside;
     let message = format!(
         "`maxconn = {maxconn}` may need {needed} open files, and this process may have {files} at most: no more than \
@@ -202,7 +204,8 @@ fn ports<'a>(config: &'a Config, system: &'a System) -> impl Iterator<Item = Pro
     })
 }
 
-fn hard_file_limit() -> u64 {
+/// The most files that the process may have open.
+pub(crate) fn hard_file_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the call only writes the structure that it is given.
     let read = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
@@ -239,7 +242,7 @@ mod tests {
 
     #[test]
     fn open_files_are_one_a_client_one_an_exchange_and_some() {
-        let needed = 3 * 4096 + 2 * (1 + linger::MOST as u64) + 1 + RESERVE;
+        let needed = 3 * 4096 + 2 * (1 + linger::MOST as u64 + 2 * splice::MOST as u64) + 1 + RESERVE;
         assert_eq!(found("maxconn = 4096", "", &System { files: needed, ..PLENTY }), [""; 0]);
         let short = found("maxconn = 4096", "", &System { files: needed - 1, ..PLENTY });
         assert_eq!(
@@ -258,9 +261,9 @@ mod tests {
                     [frontends.web]\nbind = \"127.0.0.1:80\"\ndefault_backend = \"app\"\n\
                     [backends.app]\nservers = [{ name = \"a\", address = \"127.0.0.1:81\" }]\n[global]\nnbthread = 2\n";
         let config = config::parse(text, "lb.toml").unwrap().config;
-        let for_all = 2 * (1 + linger::MOST as u64) + RESERVE;
+        let for_all = 2 * (1 + linger::MOST as u64 + 2 * splice::MOST as u64) + RESERVE;
         assert_eq!(connections_that_fit(&config, 3 * 5_000 + for_all), 5_000);
-        assert_eq!(connections_that_fit(&config, 400), (400 - 2 - 50 - RESERVE as u32) / 3);
+        assert_eq!(connections_that_fit(&config, 400), (400 - 2 - 50 - 25 - RESERVE as u32) / 3);
         assert_eq!(connections_that_fit(&config, 10), 1);
         assert_eq!(connections_that_fit(&config, u64::MAX), u32::MAX);
         let bounded = config::parse(&format!("{text}maxconn = 7\n"), "lb.toml").unwrap().config;

@@ -192,7 +192,8 @@ impl Transfer {
                     && self.spliceable
                     && self.decoder.unframed() >= SPLICED
                     && source.is_socket()
-                    && sink.is_socket())
+                    && sink.is_socket()
+                    && Pipe::is_at_hand())
             {
                 ready!(self.poll_spliced(context, source, sink))?;
                 continue;
@@ -240,8 +241,9 @@ impl Transfer {
         };
         let moved = self.poll_through(context, source, sink, &mut pipe);
         match moved {
-            Poll::Pending => self.pipe = Some(pipe),
-            Poll::Ready(_) => pipe.give_back(),
+            // It is kept for what is in it alone: a sender that stalls holds none.
+            Poll::Pending if pipe.held() > 0 => self.pipe = Some(pipe),
+            _ => pipe.give_back(),
         }
         moved
     }

@@ -13,6 +13,8 @@ const PIECE: usize = MEGABYTE / 16;
 const BODIES: usize = 16;
 /// How much more memory than at rest the process may use meanwhile.
 const ALLOWANCE: u64 = 32 * MEGABYTE as u64;
+/// How many clients stall.
+const STALLED: usize = 20;
 
 #[test]
 fn hundreds_of_megabytes_pass_in_constant_memory() {
@@ -115,6 +117,31 @@ fn a_client_that_leaves_a_large_body_costs_the_server_its_connection_and_no_more
     drop(leaving);
     assert_eq!(proxy.exchange("/down").state, "CD--");
     assert_eq!(get(proxy.address(), "/").text(), "a");
+}
+
+#[test]
+fn clients_that_stall_hold_no_pipes() {
+    let a = origin("a").script("/up", |_, wire| take(wire).map(|()| Next::Close)).start();
+    let proxy = proxy().global("nbthread = 1").server(&a).start();
+    let before = pipe_ends(&proxy);
+    let stalled = |_| {
+        let mut client = client(proxy.address());
+        client.send(format!("POST /up HTTP/1.1\r\nhost: a\r\ncontent-length: {BODY}\r\n\r\nbegun"));
+        client
+    };
+    let _stalled: Vec<Client> = (0..STALLED).map(stalled).collect();
+    a.wait_for_requests(STALLED);
+    // What is said behind them shows that they have been read as far as they go.
+    assert_eq!(client(proxy.address()).get("/").text(), "a");
+    let ends = pipe_ends(&proxy) - before;
+    assert!(ends <= 2, "{ends} ends of pipes for {STALLED} clients");
+}
+
+/// How many ends of pipes the process has open.
+fn pipe_ends(proxy: &Proxy) -> usize {
+    let open = fs::read_dir(format!("/proc/{}/fd", proxy.process.id())).expect("/proc is there");
+    let leads = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    leads.filter(|path| path.to_string_lossy().starts_with("pipe:")).count()
 }
 
 fn upload(client: &mut Client) {
