@@ -55,13 +55,18 @@ class Load:
 
     async def _exchange(self, reader, writer):
         writer.write(self.request + self.body)
-        head = await reader.readuntil(b"\r\n\r\n")
-        lines = head.lower().split(b"\r\n")
-        length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), None)
-        if length is None:
-            body = await reader.read()
-        else:
-            body = await reader.readexactly(length)
-        if body.startswith(b"whole") and not body.endswith(b"end"):
-            raise asyncio.IncompleteReadError(head, None)
-        return int(head[9:12]), b"connection: close" not in lines and length is not None
+        return await read_answer(reader)
+
+
+async def read_answer(reader):
+    """Reads one answer; its status, and whether the connection stays."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    lines = head.lower().split(b"\r\n")
+    length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), None)
+    if length is None:
+        body = await reader.read()
+    else:
+        body = await reader.readexactly(length)
+    if body.startswith(b"whole") and not body.endswith(b"end"):
+        raise asyncio.IncompleteReadError(head, None)
+    return int(head[9:12]), b"connection: close" not in lines and length is not None

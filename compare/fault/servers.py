@@ -11,7 +11,9 @@ import sys
 import time
 
 PR_SET_PDEATHSIG = 1
-BODY = b"whole" + b"." * 92 + b"end"
+# Found before there is a process to be prepared: between fork and exec little is safe in a program with threads.
+LIBC = ctypes.CDLL(None)
+BODY_BYTES = 100
 
 
 class Server:
@@ -47,11 +49,19 @@ class Server:
 
 def end_with_parent():
     """Has the kernel end this process, about to start, when the one that starts it ends."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def body_of(size):
+    """A body that shows where it was cut."""
+    return b"whole" + b"." * (size - 8) + b"end"
 
 
 class Serving:
-    """What a server does with a request; health checks, on /status, it always answers well but where it is silent."""
+    """What a server does with a request; health checks, on /status, it always answers well but where it is silent.
+
+    Answers have 100 bytes, those to `/b/SIZE` as many as that says. Where an upgrade is asked for, each byte comes back.
+    """
 
     def __init__(self, behaviour):
         self.behaviour = behaviour
@@ -62,6 +72,11 @@ class Serving:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 lines = head.lower().split(b"\r\n")
+                if any(line.startswith(b"upgrade:") for line in lines):
+                    await self.echo(reader, writer)
+                    break
+                if b"transfer-encoding: chunked" in lines:
+                    await read_chunks(reader)
                 length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
                 if not await self.answer(reader, writer, head, length):
                     break
@@ -70,14 +85,27 @@ class Serving:
         finally:
             writer.close()
 
+    @staticmethod
+    async def echo(reader, writer):
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n")
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
+
     async def answer(self, reader, writer, head, length):
         """Whether the connection stays."""
-        if b" /status " in head.split(b"\r\n")[0]:
+        path = head.split(b" ", 2)[1]
+        if path == b"/status":
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             return True
-        await reader.readexactly(length)
+        while length > 0:
+            piece = await reader.read(min(length, 65536))
+            if not piece:
+                return False
+            length -= len(piece)
         self.count += 1
-        whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+        body = body_of(int(path.rpartition(b"/")[2]) if b"/b/" in path else BODY_BYTES)
+        whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
         match self.behaviour:
             case "resets":
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -91,7 +119,9 @@ class Serving:
                 await asyncio.sleep(0.1)
                 writer.write(whole)
             case "silent":
-                await asyncio.sleep(3600)
+                # Until the other side has had enough: so its connections do not pile up here.
+                await reader.read(1)
+                return False
             case "half":
                 writer.write(whole[:-20])
                 return False
@@ -99,6 +129,14 @@ class Serving:
                 writer.write(whole)
         await writer.drain()
         return True
+
+
+async def read_chunks(reader):
+    """Reads a chunked body to its end."""
+    while size := int((await reader.readline()).split(b";")[0], 16):
+        await reader.readexactly(size + 2)
+    while (await reader.readline()).strip():
+        pass
 
 
 async def serve(port, behaviour):
