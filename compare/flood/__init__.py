@@ -1,0 +1,1 @@
+"""What hostile bytes cost lb and HAProxy in processor time and memory."""
