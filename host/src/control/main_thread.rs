@@ -1,10 +1,17 @@
 //! The main thread, from its first signal to its end: whatever it is at, a signal that ends the process does so soon.
 
+use std::time::Duration;
+
 use anyhow::Context;
 
 use super::{Checked, Control, Files, Origin, system};
 use crate::policy;
 use crate::signals::{Held, Signals};
+
+/// How long a thread that did what blocks (reading files, looking names up, trying policies) waits for more of it. Each has
+/// a heap of its own, which keeps some megabytes of what the largest configuration took it: where they stay for as long as
+/// something is looked at every second, one comes to another by and by, and each of them grows.
+const HELPERS_STAY: Duration = Duration::from_millis(100);
 
 /// The main thread's runtime, and the signals that are listened to on it.
 pub(crate) struct Main {
@@ -27,8 +34,11 @@ impl Main {
     /// # Errors
     /// When the system refuses what that needs.
     pub(crate) fn begin(held: Held) -> anyhow::Result<Main> {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_keep_alive(HELPERS_STAY)
+            .build()
+            .context("cannot start")?;
         let entered = runtime.enter();
         let signals = Signals::take_up(held).context("cannot listen to signals")?;
         drop(entered);
