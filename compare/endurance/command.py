@@ -160,8 +160,8 @@ class Soak:
         for (backend, status, state), count in sorted(self.world.log.counts.items()):
             print(f"  {backend.decode():22} {status.decode():4} {state.decode()} {count}")
         print("what happened: " + ", ".join(f"{count} times {what}" for what, count in sorted(self.trouble.counts.items())))
-        lost, explained = without_cause(self._failures(), self.trouble)
-        print(f"{self.load.total()} requests, {len(explained)} of them failed by what servers suffered")
+        lost, explained = without_cause(self._failures(), self.trouble, self.probe.times)
+        print(f"{self.load.total()} requests, {len(explained)} of them failed by what servers suffered or a busy machine")
         if late := self.load.not_sent():
             print(f"{late} were not sent: the machine was too busy")
         for at, lane, end in lost[:40]:

@@ -3,6 +3,8 @@
 import statistics
 from dataclasses import dataclass
 
+from .trouble import AFTERMATH_SECONDS
+
 # What lb does not have at the beginning: connections, compiled policies, buffers, an allocator's arenas. A tenth, but as
 # long as it takes in a short run.
 WARM_UP_SHARE, WARM_UP_SECONDS = 0.1, 60
@@ -11,12 +13,15 @@ SHORTEST_SECONDS = 1200
 # A strike at servers may cost what is under way there, and what comes until a check has failed: with some 200 requests a
 # second for three servers and checks that take 0.2 s and 0.7 s at most, 60 a second in 0.9 s.
 LOST_A_STRIKE = 60
+# A server that takes as long as a check may is late.
+LATE_US = 200_000
 
 
 @dataclass
 class Bound:
-    """By how much the median of the last tenth may exceed that of the first: `share` of it, and `beside`. The line through
-    all samples may not rise by more in the time from the middle of the one to the middle of the other, either."""
+    """By how much the median of the last tenth may exceed that of the first: `share` of it, and `beside`. What grows shows in the
+    line through all samples too (least squares), which must rise by as much between the middles of the two: medians alone
+    differ by what happens to be at their ends, and a line is tilted by a few peaks."""
 
     share: float
     beside: float
@@ -55,7 +60,7 @@ class Verdict:
 
     @property
     def wrong(self):
-        return max(self.last - self.first, self.slope * self.span) > self.allowed
+        return min(self.last - self.first, self.slope * self.span) > self.allowed
 
 
 def judge_growth(samples):
@@ -99,12 +104,15 @@ def by_minute(times):
     return rows
 
 
-def without_cause(failures, trouble):
-    """Those ends that nothing explains; in what goes to `churn` a strike does, of so many as it may cost."""
+def without_cause(failures, trouble, times):
+    """Those ends that nothing explains; in what goes to `churn` a strike does, of so many as it may cost, and a machine so busy
+    that a good server itself was late: its checks and its `timeout server` are short."""
+    late = [at for at, which, micros in times if which == "direct" and micros > LATE_US]
     left, explained = [], []
     for failure in failures:
         at, lane, end = failure
-        (explained if "churn" in lane and end != "silence" and trouble.explains(at) else left).append(failure)
+        caused = trouble.explains(at) or any(abs(at - each) < AFTERMATH_SECONDS for each in late)
+        (explained if "churn" in lane and end != "silence" and caused else left).append(failure)
     strikes = len(trouble.suffered) // 2
     if len(explained) > strikes * LOST_A_STRIKE:
         left += explained
