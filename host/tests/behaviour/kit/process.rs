@@ -85,11 +85,12 @@ impl Process {
 
     /// Starts it with the streams that the command has.
     pub(crate) fn spawn(mut command: Command) -> Process {
-        // SAFETY: prctl is a system call and nothing else; it has the program killed where the test's thread
-        // ends without having dropped it.
+        // SAFETY: both are system calls and nothing else. The program is killed where the test's thread ends without having
+        // dropped it, and hangs up as programs do, though the tests may have been started by nohup.
         unsafe {
             command.pre_exec(|| {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                libc::signal(libc::SIGHUP, libc::SIG_DFL);
                 Ok(())
             });
         }
