@@ -85,12 +85,14 @@ impl Process {
 
     /// Starts it with the streams that the command has.
     pub(crate) fn spawn(mut command: Command) -> Process {
-        // SAFETY: both are system calls and nothing else. The program is killed where the test's thread ends without having
-        // dropped it, and hangs up as programs do, though the tests may have been started by nohup.
+        // SAFETY: these are system calls and nothing else. The program is killed where the test's thread ends without having
+        // dropped it, and takes signals as programs do, though nohup or a shell in the background had the tests ignore some.
         unsafe {
             command.pre_exec(|| {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                libc::signal(libc::SIGHUP, libc::SIG_DFL);
+                for signal in [libc::SIGHUP, libc::SIGINT] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
                 Ok(())
             });
         }
