@@ -100,8 +100,8 @@ class Soak:
     def _under_load(self, kept):
         world = self.world
         self.load, self.probe = Load(world), Probe(world)
-        ended = threading.Event()
-        happening = threading.Thread(target=self.trouble.play, args=(ended,))
+        ended, quiet = threading.Event(), threading.Event()
+        happening = threading.Thread(target=self.trouble.play, args=(ended, quiet))
         happening.start()
         end = time.monotonic() + self.options.minutes * 60
         told = 0
@@ -115,6 +115,7 @@ class Soak:
         ended.set()
         self.load.stop()
         self.probe.stop()
+        quiet.set()
         happening.join()
         if world.process.poll() is not None:
             return None

@@ -26,8 +26,9 @@ class Trouble:
         self.certificate = "one"
         self.listed = list(world.good)
 
-    def play(self, ended):
-        """Until `ended` is set; leaves lb with its first configuration, and all servers well."""
+    def play(self, ended, quiet):
+        """Until `ended` is set; leaves lb with its first configuration, and all servers well until `quiet` is set: those that
+        were started here are killed with the thread that started them."""
         kinds = (self.reload,) * 6 + (self.wrong_reload, self.swap_policy, self.swap_policy, self.fresh_policy, self.renew_certificate,
                  self.found_servers, self.found_servers, self.found_nonsense, self.stalled_log)  # fmt: skip
         churn_due = time.monotonic() + CHURN_PAUSE_SECONDS
@@ -41,6 +42,7 @@ class Trouble:
         self.world.list_servers(self.world.good)
         self.world.write_configuration()
         self.world.reload()
+        quiet.wait()
 
     def reload(self):
         self.world.write_configuration(self.draw)
