@@ -22,6 +22,10 @@ use crate::upstream::Demand;
 /// system here still has it for open.
 const RECENT: Duration = Duration::from_secs(1);
 
+/// A server that closes its connection behind an answer without having said so does it at once; what its answer was
+/// followed by in this time would have come.
+const SETTLED: Duration = Duration::from_millis(1);
+
 /// What a try has come to, as far as it can be proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -83,10 +87,14 @@ impl Exchange<'_> {
         } else {
             match (backend.shared.config.http_reuse, self.client.has_asked) {
                 (HttpReuse::Never, _) | (HttpReuse::Safe, false) => return None,
-                (HttpReuse::Safe, true) => Demand::Open { within: Some(RECENT), reused: false },
-                (HttpReuse::Aggressive, false) => Demand::Open { within: None, reused: true },
+                (HttpReuse::Safe, true) => {
+                    Demand::Open { after: SETTLED, within: Some(RECENT), reused: false }
+                }
+                (HttpReuse::Aggressive, false) => {
+                    Demand::Open { after: Duration::ZERO, within: None, reused: true }
+                }
                 (HttpReuse::Aggressive, true) | (HttpReuse::Always, _) => {
-                    Demand::Open { within: None, reused: false }
+                    Demand::Open { after: Duration::ZERO, within: None, reused: false }
                 }
             }
         };

@@ -35,6 +35,8 @@ pub(crate) enum Demand {
     Likely,
     /// Seen to be open by the system at this moment.
     Open {
+        /// How long it must have idled.
+        after: Duration,
         /// How long it may have idled.
         within: Option<Duration>,
         /// Whether it has to have been reused before.
@@ -46,7 +48,7 @@ impl Pool {
     /// Takes a connection that does: the server has not closed it, and has sent nothing that nobody asked for.
     pub(crate) fn take(&mut self, address_version: u64, demand: Demand, now: Instant) -> Option<Stream> {
         self.forget_other_addresses(address_version);
-        let Demand::Open { within, reused } = demand else {
+        let Demand::Open { after, within, reused } = demand else {
             while let Some(idle) = self.idle.pop_back() {
                 if !idle.stream.has_news() {
                     return Some(idle.stream);
@@ -54,9 +56,10 @@ impl Pool {
             }
             return None;
         };
-        for at in (0..self.idle.len()).rev() {
+        let idled = |idle: &Idle| now.saturating_duration_since(idle.since);
+        for at in (0..self.idle.partition_point(|idle| idled(idle) >= after)).rev() {
             let idle = &self.idle[at];
-            if within.is_some_and(|within| now.saturating_duration_since(idle.since) > within) {
+            if within.is_some_and(|within| idled(idle) > within) {
                 // Those in front of it have idled for longer still.
                 return None;
             }
@@ -177,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_end_that_the_runtime_has_not_heard_of_is_seen_where_that_is_asked_for() {
-        let demand = Demand::Open { within: None, reused: false };
+        let demand = Demand::Open { after: Duration::ZERO, within: None, reused: false };
         let (mut pool, now) = (Pool::default(), Instant::now());
         let (near, far) = pair().await;
         // The runtime looks at its sockets when all tasks wait, and none does from here on.
@@ -198,13 +201,26 @@ mod tests {
         pool.put(old, 0, true, 8, now);
         pool.put(young, 0, false, 8, now + Duration::from_secs(2));
         let later = now + Duration::from_secs(3);
-        let reused = Demand::Open { within: Some(Duration::from_secs(1)), reused: true };
-        assert!(pool.take(0, reused, later).is_none());
-        let any = Demand::Open { within: Some(Duration::from_secs(1)), reused: false };
-        assert!(pool.take(0, any, later).is_some());
-        assert!(pool.take(0, any, later).is_none());
+        let demand = |within, reused| Demand::Open { after: Duration::ZERO, within, reused };
+        let a_second = Some(Duration::from_secs(1));
+        assert!(pool.take(0, demand(a_second, true), later).is_none());
+        assert!(pool.take(0, demand(a_second, false), later).is_some());
+        assert!(pool.take(0, demand(a_second, false), later).is_none());
         assert_eq!(pool.idle.len(), 1);
-        let reused = Demand::Open { within: None, reused: true };
-        assert!(pool.take(0, reused, later).is_some());
+        assert!(pool.take(0, demand(None, true), later).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_has_only_just_answered_is_left_for_those_who_may_come_twice() {
+        let (mut pool, now) = (Pool::default(), Instant::now());
+        let (settled, _far) = pair().await;
+        let (fresh, _other) = pair().await;
+        pool.put(settled, 0, false, 8, now);
+        pool.put(fresh, 0, false, 8, now + Duration::from_millis(2));
+        let later = now + Duration::from_millis(3);
+        let demand = Demand::Open { after: Duration::from_millis(2), within: None, reused: false };
+        assert!(pool.take(0, demand, later).is_some());
+        assert!(pool.take(0, demand, later).is_none());
+        assert!(pool.take(0, Demand::Likely, later).is_some());
     }
 }
