@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
@@ -465,6 +467,50 @@ fn a_drain_lets_streams_end_and_takes_no_more() {
     assert_eq!(slow.status(), 200);
     assert_eq!(proxy.process.wait().code(), Some(0));
     assert_eq!(proxy.exchange(&url(&proxy, "/slow")).state, "----");
+}
+
+#[test]
+fn the_end_of_an_answer_waits_for_a_client_that_is_slow_to_take_it_on_a_connection_that_ends() {
+    const BODY: usize = 1 << 20;
+    let directory = Directory::new();
+    // A Unix socket holds little, and as much as is taken out of it is put in.
+    let front = directory.path("front.sock");
+    let a = origin("a").route("/large", Answer::new(200, vec![b'x'; BODY])).start();
+    let setup = proxy().bind(&format!("unix@{}", front.display())).server(&a);
+    let mut proxy = setup.start_in(directory);
+    let mut socket = UnixStream::connect(front).expect("nothing fails here");
+    socket.set_read_timeout(Some(PATIENCE)).expect("nothing fails here");
+    // Windows that never close: what is not sent waits for the socket alone.
+    let windows = [
+        frame(4, 0, 0, &[&4_u16.to_be_bytes()[..], &i32::MAX.to_be_bytes()].concat()),
+        frame(8, 0, 0, &(i32::MAX - 65_535).to_be_bytes()),
+    ];
+    let get = frame(1, 5, 1, b"\x82\x86\x04\x06/large\x41\x01a");
+    socket.write_all(&[PREFACE, &windows.concat(), &get].concat()).expect("nothing fails here");
+    // The exchange ends once nothing of the answer is left but what the socket has not taken: one piece at a time, so that
+    // it is seen before that is gone, too.
+    let (mut came, mut piece) = (Vec::new(), [0; 16 * 1024]);
+    while proxy.exchanges().is_empty() {
+        let count = socket.read(&mut piece).expect("the answer goes on");
+        came.extend_from_slice(&piece[..count]);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(proxy.exchange("http://a/large").state, "----");
+    proxy.process.signal(Signal::Terminate);
+    proxy.log.wait("draining");
+    // Longer than a client may take that nothing is owed to.
+    std::thread::sleep(Duration::from_millis(1_500));
+    socket.read_to_end(&mut came).expect("the connection ends behind the answer");
+    let (mut body, mut ended, mut rest) = (0, false, &came[..]);
+    while let [a, b, c, kind, flags, _, _, _, _, payload @ ..] = rest {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        if *kind == 0 {
+            (body, ended) = (body + length, flags & 1 == 1);
+        }
+        rest = payload.get(length..).expect("no frame breaks off");
+    }
+    assert_eq!((body, ended), (BODY, true));
+    assert_eq!(proxy.process.wait().code(), Some(0));
 }
 
 #[test]
