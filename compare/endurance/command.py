@@ -23,6 +23,8 @@ from .world import World
 SAMPLE_SECONDS = 5
 # After the load: what waits for a timeout gives up, idle connections to servers are closed, old configurations go.
 REST_SECONDS = 45
+# Of what lb has said on its standard error, lines that are shown where something is wrong.
+LAST_WORDS = 40
 SHOWN = ("anonymous", "rss", "descriptors", "threads", "mappings", "process_current_connections", "config_generations")
 
 
@@ -205,8 +207,10 @@ class Soak:
             return []
         return [f"{each.name} grows: {each.bound.why}" for each in verdicts if each.wrong]
 
-    @staticmethod
-    def _end(wrong):
+    def _end(self, wrong):
+        if wrong:
+            for said in self.world.said().decode(errors="replace").splitlines()[-LAST_WORDS:]:
+                print(f"lb said: {said}")
         for what in wrong:
             print(f"compare/soak: {what}")
         if not wrong:
