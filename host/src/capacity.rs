@@ -1,6 +1,8 @@
 //! What a configuration may come to need of the system, held against what the system allows: for `lb check`, and for the
 //! warnings at a start. Bounds that are found out under load are found out too late.
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::config::Problem;
 use crate::config::model::{BindAddress, Config, Protocol, ServerAddress};
 use crate::exchange::transfer;
@@ -206,10 +208,7 @@ fn ports<'a>(config: &'a Config, system: &'a System) -> impl Iterator<Item = Pro
 
 /// The most files that the process may have open.
 pub(crate) fn hard_file_limit() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the call only writes the structure that it is given.
-    let read = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
-    if read { limit.rlim_max } else { u64::MAX }
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

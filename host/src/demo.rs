@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -17,6 +17,7 @@ use hyper::header::{CONTENT_TYPE, ETAG};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustix::fs::{MemfdFlags, memfd_create};
 
 /// The configuration that is shown: the project's own.
 const CONFIGURATION: &str = include_str!("../../lb.toml");
@@ -43,13 +44,8 @@ impl Secure {
     fn new() -> anyhow::Result<Secure> {
         let hosts = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
         let made = rcgen::generate_simple_self_signed(hosts).context("cannot make a certificate")?;
-        // SAFETY: the call takes a name that ends in a zero and a number.
-        let descriptor = unsafe { libc::memfd_create(c"lb-demo.pem".as_ptr(), libc::MFD_CLOEXEC) };
-        if descriptor < 0 {
-            return Err(std::io::Error::last_os_error()).context("no memory for a certificate");
-        }
-        // SAFETY: the descriptor is new and belongs to nobody else.
-        let mut certificate = unsafe { File::from_raw_fd(descriptor) };
+        let made_file = memfd_create("lb-demo.pem", MemfdFlags::CLOEXEC);
+        let mut certificate = File::from(made_file.context("no memory for a certificate")?);
         certificate.write_all(made.cert.pem().as_bytes())?;
         certificate.write_all(made.signing_key.serialize_pem().as_bytes())?;
         let free = |port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));

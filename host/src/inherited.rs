@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use socket2::{Domain, SockRef, Type};
 
 /// Where the system shows what is open.
@@ -134,8 +135,7 @@ impl Found {
         // SAFETY: it was handed over with the process, and is known to nothing else in it.
         let socket = unsafe { OwnedFd::from_raw_fd(number) };
         // No program that this one may start one day inherits it.
-        // SAFETY: the call changes a flag of the descriptor and nothing else.
-        unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+        let _ = fcntl_setfd(&socket, FdFlags::CLOEXEC);
         Found::Listener(Listener { socket, is_tcp, name })
     }
 }

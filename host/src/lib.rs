@@ -1,5 +1,8 @@
 //! A load balancer whose decisions are WebAssembly. Modules stand in the order in which a request meets them.
 
+// What only the C library knows, and descriptors that are numbers, are dealt with in four files that say so below.
+#![deny(unsafe_code)]
+
 pub mod backend;
 pub mod config;
 pub mod conformance;
@@ -9,9 +12,11 @@ mod exchange;
 pub mod failure;
 mod h2;
 pub mod http;
+#[expect(unsafe_code, reason = "descriptors come as numbers from the parent process")]
 pub mod inherited;
 mod limit;
 mod linger;
+#[expect(unsafe_code, reason = "tokio takes a descriptor on its owner's word")]
 mod listener;
 pub mod log;
 mod pages;
@@ -19,6 +24,7 @@ pub mod policy;
 pub mod rules;
 mod upstream;
 
+#[expect(unsafe_code, reason = "getpwnam_r and getgrnam_r")]
 mod accounts;
 mod admin;
 mod buffer;
@@ -39,10 +45,10 @@ mod control;
 mod demo;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-mod json;
 pub mod measure;
 mod report;
 pub mod scaffold;
+#[expect(unsafe_code, reason = "signal masks")]
 pub mod signals;
 pub mod simulate;
 pub mod simulation;

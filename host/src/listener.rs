@@ -4,11 +4,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use anyhow::Context;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
 use crate::config::model::{Bind, BindAddress};
@@ -126,22 +128,16 @@ impl Listener {
 
     /// Lets one in; `None` where nobody is there any more.
     pub(crate) fn accept(&self) -> io::Result<Option<(Stream, Option<SocketAddr>)>> {
-        // SAFETY: accept4 fills in the address that it is given room for, and its length.
-        let accepted = unsafe {
-            SockAddr::try_init(|storage, length| {
-                let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-                let fd = libc::accept4(self.socket.as_raw_fd(), storage.cast(), length, flags);
-                // A descriptor that accept4 returned belongs to nobody else.
-                if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
-            })
-        };
-        match accepted {
-            Ok((stream, peer)) => Ok(Some((self.stream(stream)?, peer.as_socket().map(canonical)))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+        match acceptfrom_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok((stream, peer)) => {
+                let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                Ok(Some((self.stream(stream)?, peer.map(canonical))))
+            }
+            Err(Errno::WOULDBLOCK) => {
                 self.forget_readiness();
                 Ok(None)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -10,12 +10,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde_json::json;
+
 use crate::backend::{Backend, Candidate};
 use crate::config::model::{self, Instances, PolicySource, PolicySpec, RawSetting, RawValue};
 use crate::conformance::{self, key_set};
 use crate::http::head::{RequestHead, ResponseHead};
 use crate::http::parse;
-use crate::json::{Json, object};
 use crate::policy::{
     self, Balancer, LoadError, Outcome, Persistence, Policy, Probe, Problem, Reply, Runtime, Settings,
     Standing, Verdict,
@@ -345,16 +346,16 @@ pub fn table(rows: &[Row]) -> String {
 }
 
 /// For tools.
-pub(crate) fn json(rows: &[Row]) -> Json {
+pub(crate) fn json(rows: &[Row]) -> serde_json::Value {
     let row = |row: &Row| {
-        object([
-            ("servers", row.servers.into()),
-            ("call", row.call.into()),
-            ("policy", row.subject.as_str().into()),
-            ("median_ns", row.median_ns.into()),
-            ("p10_ns", row.low_ns.into()),
-            ("p90_ns", row.high_ns.into()),
-        ])
+        json!({
+            "servers": row.servers,
+            "call": row.call,
+            "policy": row.subject,
+            "median_ns": row.median_ns,
+            "p10_ns": row.low_ns,
+            "p90_ns": row.high_ns,
+        })
     };
     rows.iter().map(row).collect()
 }

@@ -126,7 +126,7 @@ pub fn run(options: Options, runtime: &Runtime) -> Result<(), crate::commands::E
         simulation::run(&named, &scenario, &traffic, threads.unwrap_or(1)).map_err(|why| anyhow!(why))?;
     let (results, took): (Vec<Results>, Vec<Took>) = done.into_iter().unzip();
     if options.json {
-        print!("{}", report::json(&scenario, &traffic, &results));
+        println!("{:#}", report::json(&scenario, &traffic, &results));
     } else {
         print!("{}", report::text(&scenario, &traffic, &results));
     }

@@ -7,14 +7,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with};
 
 use crate::capacity;
 
 /// How much a pipe is asked to hold. A pipe takes memory only for what is in it.
-const PIPE_BYTES: libc::c_int = 1 << 20;
+const PIPE_BYTES: usize = 1 << 20;
 /// The most pipes of a worker, those that are spare among them.
 pub(crate) const MOST: usize = 64;
 /// The most descriptors of all pipes, as a share of the files that the process may open: one in so many.
@@ -62,15 +64,9 @@ impl Pipe {
     }
 
     fn new() -> Option<Pipe> {
-        let mut ends = [0; 2];
-        // SAFETY: the call fills in two numbers.
-        if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) } < 0 {
-            return None;
-        }
-        // SAFETY: both descriptors are new and belong to nobody else.
-        let [exit, entry] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
-        // SAFETY: the call takes numbers only. Where it is refused, a smaller pipe does as well.
-        let _ = unsafe { libc::fcntl(entry.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES) };
+        let (exit, entry) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).ok()?;
+        // Where it is refused, a smaller pipe does as well.
+        let _ = fcntl_setpipe_size(&entry, PIPE_BYTES);
         MADE.set(MADE.get() + 1);
         MADE_BY_ALL.fetch_add(1, Ordering::Relaxed);
         Some(Pipe { exit, entry, held: 0 })
@@ -94,7 +90,7 @@ impl Pipe {
     /// Those of the system; `WouldBlock` too where the pipe is full, `InvalidInput` where the socket is of a kind
     /// that cannot be spliced.
     pub(crate) fn fill(&mut self, from: BorrowedFd<'_>, at_most: usize) -> io::Result<usize> {
-        let count = splice(from.as_raw_fd(), self.entry.as_raw_fd(), at_most)?;
+        let count = splice(from, self.entry.as_fd(), at_most)?;
         self.held += count;
         Ok(count)
     }
@@ -104,7 +100,7 @@ impl Pipe {
     /// # Errors
     /// Those of the system.
     pub(crate) fn drain(&mut self, into: BorrowedFd<'_>) -> io::Result<usize> {
-        let count = splice(self.exit.as_raw_fd(), into.as_raw_fd(), self.held)?;
+        let count = splice(self.exit.as_fd(), into, self.held)?;
         self.held -= count.min(self.held);
         Ok(count)
     }
@@ -117,12 +113,9 @@ impl Drop for Pipe {
     }
 }
 
-fn splice(from: libc::c_int, into: libc::c_int, at_most: usize) -> io::Result<usize> {
-    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
-    let no_offset = std::ptr::null_mut();
-    // SAFETY: the descriptors are open, and neither a pipe nor a socket has an offset.
-    let count = unsafe { libc::splice(from, no_offset, into, no_offset, at_most, flags) };
-    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+fn splice(from: BorrowedFd<'_>, into: BorrowedFd<'_>, at_most: usize) -> io::Result<usize> {
+    let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+    Ok(rustix::pipe::splice(from, None, into, None, at_most, flags)?)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //!
 //! All that is settled before anybody can connect: a socket that is bound and does not listen yet refuses whoever finds
 //! it. Its file is never reached through a symbolic link, which somebody else could have put there.
-#![forbid(unsafe_code)]
 
 use std::fs;
 use std::io;

@@ -25,7 +25,7 @@ pub fn inspect(name: &str, json: bool) -> Result<(), Error> {
     let policy = load(&runtime, name)?;
     let times = inspect::Times::take(&source(name))?;
     if json {
-        println!("{}", inspect::json(&policy, &times));
+        println!("{:#}", inspect::json(&policy, &times));
     } else {
         print!("{}", inspect::text(&policy, &times));
     }
@@ -73,7 +73,7 @@ pub fn check(name: &str, options: &[String], seed: u64, case: Option<&str>, json
     let report = conformance::check(&policy, &settings, seed, case);
     let command = command("check", name, options);
     if json {
-        println!("{}", report.json(&command));
+        println!("{:#}", report.json(&command));
     } else {
         print!("{}", report.text(&command));
     }
@@ -105,7 +105,7 @@ pub fn bench(name: &str, options: &[String], servers: &[u32], json: bool) -> Res
     let own: HashSet<&str> = rows.iter().filter(|row| row.subject == name).map(|row| row.call).collect();
     rows.retain(|row| own.contains(row.call));
     if json {
-        println!("{}", measure::json(&rows));
+        println!("{:#}", measure::json(&rows));
     } else {
         print!("{}", measure::table(&rows));
     }

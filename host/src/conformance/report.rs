@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use serde_json::{Value, json};
+
 use super::exam::Call;
-use crate::json::{Json, object};
 use crate::policy::{MEMORY_BYTES, Policy};
 
 /// How bad something is.
@@ -162,36 +163,36 @@ impl Report {
     }
 
     /// For tools.
-    pub(crate) fn json(&self, command: &str) -> Json {
+    pub(crate) fn json(&self, command: &str) -> Value {
         let finding = |finding: &Finding| {
             let wrong = finding.severity == Severity::Wrong;
-            object([
-                ("severity", if wrong { "wrong" } else { "note" }.into()),
-                ("case", finding.case.as_str().into()),
-                ("message", finding.message.as_str().into()),
-                ("sent", wrong.then_some(finding.sent.as_str()).into()),
-                ("again", wrong.then(|| Json::Text(again(command, self.seed, &finding.case))).into()),
-            ])
+            json!({
+                "severity": if wrong { "wrong" } else { "note" },
+                "case": finding.case,
+                "message": finding.message,
+                "sent": wrong.then_some(&finding.sent),
+                "again": wrong.then(|| again(command, self.seed, &finding.case)),
+            })
         };
-        let case = |case: &CaseReport| object([("name", case.name.into()), ("calls", case.calls.into())]);
+        let case = |case: &CaseReport| json!({ "name": case.name, "calls": case.calls });
         let time = |time: &CallTime| {
-            object([
-                ("call", time.call.name().into()),
-                ("calls", time.calls.into()),
-                ("median_ns", time.median_ns.into()),
-                ("most_ns", time.most_ns.into()),
-                ("limit_ns", (time.call.budget().as_nanos() as u64).into()),
-            ])
+            json!({
+                "call": time.call.name(),
+                "calls": time.calls,
+                "median_ns": time.median_ns,
+                "most_ns": time.most_ns,
+                "limit_ns": time.call.budget().as_nanos() as u64,
+            })
         };
-        object([
-            ("policy", self.policy.as_str().into()),
-            ("seed", self.seed.into()),
-            ("fine", self.is_fine().into()),
-            ("cases", self.cases.iter().map(case).collect()),
-            ("findings", self.findings.iter().map(finding).collect()),
-            ("times", self.times.iter().map(time).collect()),
-            ("memory_bytes", self.memory_bytes.into()),
-        ])
+        json!({
+            "policy": self.policy,
+            "seed": self.seed,
+            "fine": self.is_fine(),
+            "cases": self.cases.iter().map(case).collect::<Value>(),
+            "findings": self.findings.iter().map(finding).collect::<Value>(),
+            "times": self.times.iter().map(time).collect::<Value>(),
+            "memory_bytes": self.memory_bytes,
+        })
     }
 }
 

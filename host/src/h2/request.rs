@@ -3,6 +3,8 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hyper::body::{Body, Incoming};
 use hyper::ext::Protocol;
 use hyper::header::{self, HeaderValue};
@@ -121,7 +123,11 @@ fn write(
         put(&[b"transfer-encoding: chunked\r\n"]);
     }
     if kind == Kind::WebSocket {
-        put(&[b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: ", &nonce(), b"\r\n"]);
+        put(&[
+            b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: ",
+            nonce().as_bytes(),
+            b"\r\n",
+        ]);
     }
     put(&[b"\r\n"]);
     let scheme = parts.uri.scheme_str().unwrap_or_default();
@@ -166,19 +172,9 @@ fn authority(parts: &Parts) -> Result<&str, Failure> {
 
 /// Sixteen bytes that nobody has used before, in base 64 (RFC 6455, section 4.1): they prove only that the server has
 /// read this request.
-fn nonce() -> [u8; 24] {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+fn nonce() -> String {
     let random = || RandomState::new().hash_one(0_u8).to_be_bytes();
-    let bytes: Vec<u8> = [random(), random()].concat();
-    let mut text = [b'='; 24];
-    for (index, group) in bytes.chunks(3).enumerate() {
-        let bits =
-            group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for digit in 0..=group.len() {
-            text[index * 4 + digit] = DIGITS[(bits >> (18 - 6 * digit)) as usize & 63];
-        }
-    }
-    text
+    STANDARD.encode([random(), random()].concat())
 }
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ mod tests {
             level,
             message.as_bytes(),
             now,
-            &mut Dates::with_zone(|_| -12_600),
+            &mut Dates::ahead_of_utc(-12_600),
             &mut out,
         );
         let text = String::from_utf8(out).expect("headers are ASCII");

@@ -259,12 +259,9 @@ impl fmt::Display for Name<'_> {
 }
 
 fn host_name() -> String {
-    let mut name = [0_u8; 256];
-    // SAFETY: the buffer is valid for its length, less a place for an end.
-    let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
-    let name = std::ffi::CStr::from_bytes_until_nul(&name).ok().and_then(|name| name.to_str().ok());
-    match name {
-        Some(name) if result == 0 && !name.is_empty() => name.to_owned(),
+    let names = rustix::system::uname();
+    match names.nodename().to_str() {
+        Ok(name) if !name.is_empty() => name.to_owned(),
         _ => "localhost".to_owned(),
     }
 }

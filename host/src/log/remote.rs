@@ -7,11 +7,12 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
@@ -28,7 +29,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// How long a daemon that does not read is waited for when the log is to end.
 const LAST_CALL: Duration = Duration::from_secs(5);
 /// How long the kernel is asked at a time.
-const POLL_MS: libc::c_int = 200;
+const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// The daemon, and the connection to it.
 #[derive(Debug)]
@@ -215,14 +216,13 @@ enum Wire {
 
 impl Wire {
     /// Waits, for a moment at most, until one of these events has come.
-    fn wait(&self, events: libc::c_short) {
+    fn wait(&self, events: PollFlags) {
         let fd = match self {
             Wire::Tcp(stream) => stream.as_fd(),
             Wire::Unix(stream) => stream.as_fd(),
         };
-        let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
-        // SAFETY: one valid pollfd, for the call only. Whatever comes of it, the next call tells.
-        unsafe { libc::poll(&raw mut poll, 1, POLL_MS) };
+        // Whatever comes of it, the next call tells.
+        let _ = poll(&mut [PollFd::from_borrowed_fd(fd, events)], Some(&MOMENT));
     }
 }
 
@@ -323,7 +323,7 @@ impl Link {
         if queue.stopped_for().is_some_and(|time| time >= LAST_CALL) {
             return Err(ErrorKind::TimedOut.into());
         }
-        self.wire.wait(libc::POLLOUT);
+        self.wire.wait(PollFlags::OUT);
         Ok(())
     }
 
@@ -335,8 +335,8 @@ impl Link {
                 return Err(io::Error::new(ErrorKind::NotConnected, "the TLS handshake takes too long"));
             }
             let (result, events) = match session.wants_write() {
-                true => (session.write_tls(&mut self.wire), libc::POLLOUT),
-                false => (session.read_tls(&mut self.wire), libc::POLLIN),
+                true => (session.write_tls(&mut self.wire), PollFlags::OUT),
+                false => (session.read_tls(&mut self.wire), PollFlags::IN),
             };
             match result {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),

@@ -2,12 +2,15 @@
 //! blocks, and is called on a writer's thread alone.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 
 use super::file;
 use super::queue::{Batch, Queue};
@@ -121,9 +124,9 @@ impl Stream {
 }
 
 fn wait_writable(fd: BorrowedFd<'_>) {
-    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one valid pollfd, for the call only. Whatever comes of it, the next write tells.
-    unsafe { libc::poll(&raw mut poll, 1, 1_000) };
+    // Whatever comes of it, the next write tells.
+    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let _ = poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], Some(&second));
 }
 
 fn count_lines(bytes: &[u8]) -> u64 {
@@ -279,21 +282,10 @@ fn connect_udp(address: SocketAddr) -> io::Result<UdpSocket> {
 /// Sends up to [`DATAGRAMS`] lines; returns how many went. An error is the first line's.
 fn send_many(fd: BorrowedFd<'_>, lines: &[&[u8]]) -> io::Result<usize> {
     let lines = &lines[..lines.len().min(DATAGRAMS)];
-    let mut slices: [libc::iovec; DATAGRAMS] =
-        std::array::from_fn(|_| libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 });
-    for (slice, line) in slices.iter_mut().zip(lines) {
-        *slice = libc::iovec { iov_base: line.as_ptr().cast_mut().cast(), iov_len: line.len() };
-    }
-    // SAFETY: all zeroes is a valid message header: integers, and pointers that may be null.
-    let mut messages: [libc::mmsghdr; DATAGRAMS] = unsafe { std::mem::zeroed() };
-    for (message, slice) in messages.iter_mut().zip(&mut slices) {
-        message.msg_hdr.msg_iov = slice;
-        message.msg_hdr.msg_iovlen = 1;
-    }
-    // SAFETY: the first `lines.len()` headers each point to a slice, and that to a line; all of them outlive
-    // the call, which only reads the lines.
-    let sent = unsafe {
-        libc::sendmmsg(fd.as_raw_fd(), messages.as_mut_ptr(), lines.len() as libc::c_uint, libc::MSG_NOSIGNAL)
-    };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(sent as usize) }
+    let slices: Vec<[IoSlice<'_>; 1]> = lines.iter().map(|line| [IoSlice::new(line)]).collect();
+    let mut controls: Vec<SendAncillaryBuffer<'_, '_, '_>> =
+        lines.iter().map(|_| Default::default()).collect();
+    let parts = slices.iter().zip(&mut controls);
+    let mut messages: Vec<MMsgHdr<'_>> = parts.map(|(slice, control)| MMsgHdr::new(slice, control)).collect();
+    Ok(sendmmsg(fd, &mut messages, SendFlags::NOSIGNAL)?)
 }

@@ -1,10 +1,8 @@
 //! Logs from end to end: workers and messages on one side, files, pipes and sockets on the other.
 
-use std::ffi::CString;
 use std::fs::{self, OpenOptions};
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
@@ -147,9 +145,8 @@ fn totals(logs: &Logs) -> (u64, u64) {
 
 /// A named pipe, and its reading end.
 fn pipe(path: &Path) -> std::fs::File {
-    let name = CString::new(path.as_os_str().as_bytes()).expect("a path without NUL");
-    // SAFETY: the name is a valid string for the call.
-    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).expect("a pipe");
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).expect("a pipe to read")
 }
 

@@ -1,6 +1,5 @@
 //! Where compiled code is kept: whoever can write there can run code as this user. So the directory, what leads to it and
 //! what lies in it must be this user's or root's, and writable by nobody else; where they are not, it is not used.
-#![forbid(unsafe_code)]
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::io;

@@ -9,6 +9,8 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType};
 use wasmtime::{Engine, Result, StoreContextMut};
@@ -182,11 +184,9 @@ fn fill(guest: &mut Guest, bytes: &mut [u8]) -> Result<()> {
     let mut at = 0;
     while at < bytes.len() {
         let rest = &mut bytes[at..];
-        // SAFETY: the pointer and the length are those of a slice that lives across the call.
-        let got = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
-        match usize::try_from(got) {
+        match getrandom(rest, GetRandomFlags::empty()) {
             Ok(got) => at += got,
-            Err(_) if std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted => {}
+            Err(Errno::INTR) => {}
             Err(_) => return Err(wasmtime::Error::new(HostRefusal("could not get random bytes".into()))),
         }
     }

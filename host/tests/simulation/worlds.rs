@@ -29,7 +29,7 @@ fn the_same_seed_gives_the_same_report_to_the_byte_and_another_seed_another() {
         let results = simulate(&["roundrobin", "leastconn", "source+leastconn"], &scenario, &traffic);
         [
             report::text(&scenario, &traffic, &results),
-            report::json(&scenario, &traffic, &results),
+            report::json(&scenario, &traffic, &results).to_string(),
             report::html(&scenario, &traffic, &results),
         ]
     };

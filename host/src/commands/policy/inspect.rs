@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use serde_json::{Value, json};
+
 use super::timed_ms;
 use crate::commands::{self, Error};
 use crate::config::model::PolicySource;
-use crate::json::{Json, object};
 use crate::policy::{Policy, Runtime, Setting, SettingValue};
 
 /// What getting hold of a policy takes, in milliseconds.
@@ -115,49 +116,48 @@ fn setting_line(setting: &Setting) -> String {
     line
 }
 
-pub(super) fn json(policy: &Policy, times: &Times) -> Json {
+pub(super) fn json(policy: &Policy, times: &Times) -> Value {
     let description = policy.description();
-    let texts = |texts: &mut dyn Iterator<Item = &str>| texts.map(Json::from).collect::<Json>();
     let import = |import: &String| {
         let capability = capability(import);
-        object([
-            ("name", import.as_str().into()),
-            ("capability", capability.is_some().into()),
-            ("sandboxed", import.starts_with("wasi:").into()),
-            ("means", capability.into()),
-        ])
+        json!({
+            "name": import,
+            "capability": capability.is_some(),
+            "sandboxed": import.starts_with("wasi:"),
+            "means": capability,
+        })
     };
-    let roles = roles(policy).map(|(role, has)| (role.replace(' ', "_"), Json::Bool(has)));
-    object([
-        ("name", description.name.as_str().into()),
-        ("version", description.version.as_str().into()),
-        ("summary", description.summary.as_str().into()),
-        ("worlds", texts(&mut policy.worlds().into_iter())),
-        ("interface", interface(policy).into()),
-        ("roles", Json::Object(roles.into())),
-        ("exports", texts(&mut policy.exports().iter().map(String::as_str))),
-        ("imports", policy.imports().iter().map(import).collect()),
-        ("bytes", policy.bytes().into()),
-        ("compile_ms", Json::Number(times.compile_ms)),
-        ("load_ms", Json::Number(times.load_ms)),
-        ("options", description.settings.iter().map(option).collect()),
-    ])
+    let roles = roles(policy).map(|(role, has)| (role.replace(' ', "_"), Value::Bool(has)));
+    json!({
+        "name": description.name,
+        "version": description.version,
+        "summary": description.summary,
+        "worlds": policy.worlds(),
+        "interface": interface(policy),
+        "roles": Value::Object(roles.into_iter().collect()),
+        "exports": policy.exports(),
+        "imports": policy.imports().iter().map(import).collect::<Value>(),
+        "bytes": policy.bytes(),
+        "compile_ms": times.compile_ms,
+        "load_ms": times.load_ms,
+        "options": description.settings.iter().map(option).collect::<Value>(),
+    })
 }
 
-fn option(setting: &Setting) -> Json {
+fn option(setting: &Setting) -> Value {
     let default = setting.default.as_ref().map(|value| match value {
-        SettingValue::Text(text) => text.as_str().into(),
-        SettingValue::Integer(integer) => Json::Integer(*integer),
-        SettingValue::Number(number) => Json::Number(*number),
-        SettingValue::Boolean(boolean) => Json::Bool(*boolean),
-        SettingValue::Texts(texts) => texts.iter().map(|text| Json::from(text.as_str())).collect(),
+        SettingValue::Text(text) => json!(text),
+        SettingValue::Integer(integer) => json!(integer),
+        SettingValue::Number(number) => json!(number),
+        SettingValue::Boolean(boolean) => json!(boolean),
+        SettingValue::Texts(texts) => json!(texts),
     });
-    object([
-        ("name", setting.name.as_str().into()),
-        ("kind", Json::Text(setting.kind.to_string())),
-        ("required", setting.required.into()),
-        ("default", default.into()),
-        ("choices", setting.choices.iter().map(|choice| Json::from(choice.as_str())).collect()),
-        ("doc", setting.doc.as_str().into()),
-    ])
+    json!({
+        "name": setting.name,
+        "kind": setting.kind.to_string(),
+        "required": setting.required,
+        "default": default,
+        "choices": setting.choices,
+        "doc": setting.doc,
+    })
 }
