@@ -1,12 +1,10 @@
 //! What a configuration may come to need of the system, held against what the system allows: for `lb check`, and for the
 //! warnings at a start. Bounds that are found out under load are found out too late.
 
-use rustix::process::{Resource, getrlimit};
-
 use crate::config::Problem;
 use crate::config::model::{BindAddress, Config, Protocol, ServerAddress};
 use crate::exchange::transfer;
-use crate::{h2, linger, splice, upstream};
+use crate::{h2, linger, open_files, splice, upstream};
 
 /// Descriptors beside those of connections: standard streams, runtimes, logs, policies' files, signals.
 const RESERVE: u64 = 100;
@@ -45,7 +43,7 @@ impl System {
             Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
         };
         System {
-            files: hard_file_limit(),
+            files: open_files::hard_limit(),
             somaxconn: number("/proc/sys/net/core/somaxconn"),
             ports: ports(),
             memory: [total(), number("/sys/fs/cgroup/memory.max")].into_iter().flatten().min(),
@@ -88,7 +86,7 @@ fn memory_for_each(config: &Config) -> u64 {
 /// for, with their exchanges. Accepting goes no further: clients that no server can be reached for would be turned away,
 /// where in the backlog they only wait.
 pub(crate) fn most_connections(config: &Config) -> u32 {
-    let fit = connections_that_fit(config, hard_file_limit());
+    let fit = connections_that_fit(config, open_files::hard_limit());
     config.global.maxconn.map_or(fit, |maxconn| maxconn.min(fit))
 }
 
@@ -204,11 +202,6 @@ fn ports<'a>(config: &'a Config, system: &'a System) -> impl Iterator<Item = Pro
                     that the excess queues";
         Some(Problem::warning(None, message).help(help))
     })
-}
-
-/// The most files that the process may have open.
-pub(crate) fn hard_file_limit() -> u64 {
-    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod policy;
 pub mod route;
+pub mod simulate;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;

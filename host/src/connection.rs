@@ -27,8 +27,9 @@ use crate::stats::tally::Finished;
 use crate::stream::{Ending, Stream};
 use crate::timer::Timer;
 use crate::tls::TlsSession;
+use crate::tune::Tune;
 use crate::upstream::Own;
-use crate::worker::{Doorway, FrontendSeat, Tune, Worker};
+use crate::worker::{Doorway, FrontendSeat, Worker};
 
 /// How long a connection that has brought no request yet may still bring one while the process drains.
 const LAST_CALL: Duration = Duration::from_secs(1);

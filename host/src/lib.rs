@@ -29,14 +29,22 @@ mod accounts;
 mod admin;
 mod buffer;
 mod capacity;
+mod cell;
 mod count;
+pub mod histogram;
+mod open_files;
+pub mod random;
 mod scratch;
 #[cfg(test)]
 mod simulated;
+pub mod span;
 mod splice;
+mod stamp;
 mod stream;
+pub mod suggest;
 mod timer;
 mod tls;
+mod tune;
 mod umask;
 mod unix_socket;
 
@@ -50,7 +58,6 @@ mod report;
 pub mod scaffold;
 #[expect(unsafe_code, reason = "signal masks")]
 pub mod signals;
-pub mod simulate;
 pub mod simulation;
 pub mod stats;
 mod worker;

@@ -61,7 +61,7 @@ enum PolicyCommand {
         language: Language,
     },
     /// Compare policies in a simulation: many servers and balancers, slow and failing ones, churn
-    Simulate(Box<lb_host::simulate::Options>),
+    Simulate(Box<lb_host::commands::simulate::Options>),
     /// Put a policy to the test: hostile requests, servers that come and go, long runs
     Check {
         #[command(flatten)]

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with};
 
-use crate::capacity;
+use crate::open_files;
 
 /// How much a pipe is asked to hold. A pipe takes memory only for what is in it.
 const PIPE_BYTES: usize = 1 << 20;
@@ -41,7 +41,7 @@ thread_local! {
 /// How many pipes all threads have.
 static MADE_BY_ALL: AtomicU64 = AtomicU64::new(0);
 /// How many they may have for want of open files.
-static ALLOWED: LazyLock<u64> = LazyLock::new(|| files(usize::MAX, capacity::hard_file_limit()) / FILES);
+static ALLOWED: LazyLock<u64> = LazyLock::new(|| files(usize::MAX, open_files::hard_limit()) / FILES);
 
 /// The open files that pipes of so many workers may take, of so many that there may be.
 pub(crate) fn files(workers: usize, of: u64) -> u64 {

@@ -15,9 +15,9 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::page::PAGE;
+use super::source::Source;
 use super::view::Status;
 use crate::http::target;
-use crate::stats::Source;
 use crate::stats::exposition::{self, Format};
 
 /// An answer, whole.

@@ -6,6 +6,8 @@
 
 mod answer;
 mod page;
+mod source;
+mod system;
 mod view;
 
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -22,7 +24,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::config::model;
-use crate::stats::Source;
+
+pub(crate) use source::{InForce, Source};
 
 /// Connections at once. Those who watch are few; more wait in the kernel.
 const CONNECTIONS: usize = 32;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::histogram;
 use crate::stats::CLASSES;
-use crate::stats::histogram;
 use crate::stats::intake::{Discovery, Limit};
 use crate::stats::snapshot::{self, Change, Log, Snapshot};
 

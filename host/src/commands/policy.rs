@@ -9,11 +9,11 @@ use std::time::Instant;
 
 use super::Error;
 use crate::config::model::{Instances, PolicySource, PolicySpec, RawSetting, RawValue};
-use crate::config::suggest;
 use crate::conformance;
 use crate::measure;
 use crate::policy::{self, Description, Kind, NotStarted, Policy, Probe, Problem, Runtime, Settings};
 use crate::scaffold::{self, Language};
+use crate::suggest;
 
 /// `lb policy inspect`.
 ///
@@ -47,8 +47,8 @@ pub fn new(name: &str, language: Language) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the policies or the scenario cannot be, or a file cannot be read or written.
-pub fn simulate(options: crate::simulate::Options) -> Result<(), Error> {
-    crate::simulate::run(options, &super::policies()?)
+pub fn simulate(options: super::simulate::Options) -> Result<(), Error> {
+    super::simulate::run(options, &super::policies()?)
 }
 
 /// `lb policy check`.

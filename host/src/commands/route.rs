@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Error;
+use crate::config;
 use crate::config::diagnostics::{Diagnostics, Source};
 use crate::config::model::limits::{Bound, Limit};
 use crate::config::model::{BindAddress, Config, Frontend, UnusualNames};
-use crate::config::{self, suggest};
 use crate::control;
 use crate::http::head::RequestHead;
 use crate::http::{names, parse, target};
 use crate::rules::{CERTIFICATE_LINES, Decision, Ending, Facts, HeaderEdit, Rule, Tls, reason};
+use crate::suggest;
 
 /// The request, and where its configuration is.
 #[derive(Debug, Args)]

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::model::{BindAddress, Network, ServerAddress};
+use super::model::{BindAddress, ServerAddress};
 use super::section::Complaint;
+use crate::rules::Network;
 
 const UNIX: &str = "unix@";
 const FD: &str = "fd@";

@@ -13,10 +13,11 @@ use super::layer::{Layers, ServerOptions};
 use super::model::care::RetryOn;
 use super::model::discovery::{Resolution, Template};
 use super::model::tls::ServerTls;
-use super::model::{AbortOnClose, Backend, Check, CheckKind, Server, ServerAddress, Span};
+use super::model::{AbortOnClose, Backend, Check, CheckKind, Server, ServerAddress};
 use super::read::{Switch, bad_name, is_name, is_visible};
 use super::section::{Complaint, Section, Value};
 use super::{policy, tls};
+use crate::span::Span;
 
 /// The backend that `section` describes.
 pub(super) fn read(name: &str, section: &Section<'_>, defaults: &Layers) -> Backend {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::model::Span;
+use crate::span::Span;
 
 /// A configuration file: what messages call it, and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]

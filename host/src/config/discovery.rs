@@ -13,10 +13,12 @@ use super::model::discovery::{
     Consul, ConsulTls, Family, FileFormat, NameServer, Resolution, Resolvers, Source, Template, Token,
 };
 use super::model::tls::{PemFile, Spot};
-use super::model::{Server, ServerAddress, Span};
+use super::model::{Server, ServerAddress};
 use super::read::{bad_name, duration, interval, is_name, is_visible};
 use super::section::{Complaint, Section, Value};
-use super::{suggest, tls};
+use super::tls;
+use crate::span::Span;
+use crate::suggest;
 
 /// The resolvers that need no section: the system's name servers.
 const SYSTEM: &str = "system";

@@ -9,12 +9,14 @@ use super::diagnostics::Problem;
 use super::keys::Scope;
 use super::layer::Layers;
 use super::log_target;
-use super::model::{BindAddress, Config, Frontend, Global, Span, Tune, UnusualNames};
+use super::model::{BindAddress, Config, Frontend, Global, Tune, UnusualNames};
 use super::read::{bad_name, boolean, duration, is_name, limit, size};
 use super::section::{Section, Value};
-use super::{admin, backend, discovery, frontend, limits, rules, suggest};
+use super::{admin, backend, discovery, frontend, limits, rules};
 use crate::http::names;
 use crate::rules::RuleSet;
+use crate::span::Span;
+use crate::suggest;
 
 /// What the text says. Meant to run only if nothing but warnings was reported.
 pub(super) fn read(file: &Section<'_>) -> Config {

@@ -8,10 +8,11 @@ use super::layer::Layers;
 use super::log_target::LogChoice;
 use super::logging;
 use super::model::tls::{ClientVerify, Spot};
-use super::model::{Account, Bind, BindAddress, Frontend, Global, Http2, LogTarget, SocketAccess, Span};
+use super::model::{Account, Bind, BindAddress, Frontend, Global, Http2, LogTarget, SocketAccess};
 use super::read::{Switch, is_visible, limit};
 use super::section::{Complaint, Section, Value};
 use super::{address, tls};
+use crate::span::Span;
 
 /// What the kernel's own limit is on most systems, and enough for a burst while all workers are busy.
 const BACKLOG: u32 = 4_096;

@@ -104,7 +104,7 @@ layer! {
         downinter: Duration = interval,
         fall: u32 = count,
         rise: u32 = count,
-        ssl: (bool, super::model::Span) = |value: Value<'_>| Some((value.boolean()?, value.span())),
+        ssl: (bool, crate::span::Span) = |value: Value<'_>| Some((value.boolean()?, value.span())),
         verify: bool = tls::server_verify,
         ca_file: PemFile = tls::pem_file,
         sni: String = tls::sni,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnostics::Problem;
-use super::model::Span;
 use super::model::limits::{Bound, KeyPart, Limit, Rate, When};
 use super::read::{bad_name, boolean, interval, is_name, is_token};
 use super::rules::Reader;
 use super::section::{Complaint, Section, Value};
 use crate::failure::Page;
 use crate::rules::{Condition, is_never};
+use crate::span::Span;
 
 /// More than this in a second is no limit.
 const MOST_A_SECOND: u128 = 1_000_000;

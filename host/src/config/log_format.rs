@@ -3,7 +3,7 @@
 use super::model::{Captures, Field, Flags, LogLine, Piece};
 use super::read::is_token;
 use super::section::{Complaint, Value};
-use super::suggest;
+use crate::suggest;
 
 /// Variables by their names.
 const VARIABLES: &[(&str, Field)] = &[

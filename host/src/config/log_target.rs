@@ -6,7 +6,8 @@ use super::model::tls::{PemFile, Spot};
 use super::model::{LogDestination, LogFormat, LogFraming, LogLevel, LogPeer, LogStream, LogTarget, LogTls};
 use super::read::is_visible;
 use super::section::{Complaint, Reading, Section, Value};
-use super::{suggest, tls};
+use super::tls;
+use crate::suggest;
 
 /// The port of syslog over UDP (RFC 5426, section 3.3).
 const SYSLOG_PORT: u16 = 514;

@@ -27,7 +27,6 @@ mod policy;
 mod read;
 mod rules;
 mod section;
-pub mod suggest;
 pub(crate) mod tls;
 pub mod units;
 

@@ -11,21 +11,17 @@ pub mod pages;
 pub mod tls;
 
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::rules::{Access, ListFile, RuleSet};
+use crate::rules::{Access, ListFile, Network, RuleSet};
+use crate::span::Span;
 pub use admin::Admin;
 pub use http2::Http2;
 pub use logging::{
     Capture, Captures, Field, Flags, LogFraming, LogLine, LogPeer, LogStream, LogTls, Logging, Piece, Sample,
 };
-
-/// Bytes in the text of `lb.toml`, so that what is found wrong later (a policy's setting, say) can still
-/// be pointed at.
-pub type Span = Range<usize>;
 
 /// Everything that `lb.toml` says.
 #[derive(Debug, Clone)]
@@ -187,15 +183,6 @@ pub struct ForwardFor {
     pub header: String,
     /// No line where the request carries one already.
     pub if_none: bool,
-}
-
-/// An address and a prefix length, as in `10.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// The address; bits past the prefix are 0.
-    pub address: IpAddr,
-    /// The prefix's length in bits.
-    pub prefix: u8,
 }
 
 /// How long to wait for a client. `None`: for ever.

@@ -4,10 +4,12 @@
 use toml::de::DeValue;
 
 use super::diagnostics::Problem;
-use super::model::{Instances, PolicySource, PolicySpec, RawSetting, RawValue, Span};
+use super::model::{Instances, PolicySource, PolicySpec, RawSetting, RawValue};
 use super::read::Switch;
 use super::section::{Complaint, Reading, Section, Value};
-use super::{BUILT_IN, Role, suggest};
+use super::{BUILT_IN, Role};
+use crate::span::Span;
+use crate::suggest;
 
 const INSTANCES: &[(&str, Instances)] =
     &[("per_worker", Instances::PerWorker), ("shared", Instances::Shared)];

@@ -14,8 +14,8 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostics::Problem;
 use super::discovery::Known;
 use super::keys::{self, Key, Scope};
-use super::model::Span;
-use super::suggest;
+use crate::span::Span;
+use crate::suggest;
 
 /// A file while it is read.
 #[derive(Debug)]

@@ -145,7 +145,7 @@ pub(super) fn sni(value: Value<'_>) -> Option<String> {
 
 /// What a server's keys come to; `ssl` is where it is switched on.
 pub(super) struct ServerKeys {
-    pub(super) ssl: Option<(bool, super::model::Span)>,
+    pub(super) ssl: Option<(bool, crate::span::Span)>,
     pub(super) verify: Option<bool>,
     pub(super) ca_file: Option<PemFile>,
     pub(super) sni: Option<String>,

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::fault::Faults;
 use super::{Checked, Control, OpenDoor, Watchers, tally};
 use crate::admin;
+use crate::admin::InForce;
 use crate::backend::Backend;
 use crate::backend::care::tend::Tender;
 use crate::backend::health::check::HeadLimits;
@@ -30,9 +31,10 @@ use crate::listener::{self, Listener};
 use crate::log::{ExchangeLog, Opened, TargetSet};
 use crate::pages::{Pages, Shelf};
 use crate::policy::{BackendPolicies, Proven};
-use crate::stats::{Book, InForce};
+use crate::stats::Book;
 use crate::tls::{Comparison, Prepared, expiry};
-use crate::worker::{Alive, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan, Tune};
+use crate::tune::Tune;
+use crate::worker::{Alive, BackendPlan, Command, Door, Frontend, FrontendSeat, Plan};
 
 /// How long a configuration waits for its servers' names before it serves.
 const NAMES_WAIT: Duration = Duration::from_secs(1);

@@ -5,12 +5,12 @@
 //! elsewhere, and network file systems tell nobody. A change counts once it has lasted from one look to the next, so
 //! that a file which is still being written is left alone.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Origin;
 use crate::config::model::{Config, PolicySource};
+use crate::stamp::Stamp;
 
 /// From one look to the next.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
@@ -18,15 +18,6 @@ pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// Files, and what each was at a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Files(Vec<(PathBuf, Option<Stamp>)>);
-
-/// What tells a file from what it was before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
 
 impl Files {
     /// The files of a configuration as they are now; to be taken before they are read. Of a configuration that
@@ -77,18 +68,6 @@ fn named(config: &Config) -> Vec<PathBuf> {
 fn stamped(path: PathBuf) -> (PathBuf, Option<Stamp>) {
     let stamp = Stamp::of(&path);
     (path, stamp)
-}
-
-impl Stamp {
-    /// That of the file at `path`; `None` where there is none.
-    pub(crate) fn of(path: &Path) -> Option<Stamp> {
-        std::fs::metadata(path).ok().map(|file| Stamp {
-            device: file.dev(),
-            inode: file.ino(),
-            size: file.size(),
-            modified: (file.mtime(), file.mtime_nsec()),
-        })
-    }
 }
 
 /// Looks for changes.

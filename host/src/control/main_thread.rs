@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{Checked, Control, Files, Origin, system};
+use crate::open_files;
 use crate::policy;
 use crate::signals::{Held, Signals};
 
@@ -84,7 +85,7 @@ impl Main {
     ) -> anyhow::Result<()> {
         let Main { runtime: main, mut signals } = self;
         let Start { runtime, files, checked } = start;
-        system::raise_file_limit();
+        open_files::raise_limit();
         let ended = tokio::task::LocalSet::new().block_on(&main, async {
             let mut control = Control::start(origin, runtime, &checked, files)?;
             // From here on there may be clients, so that even a start that is broken off ends in order.

@@ -22,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
 use crate::admin;
+use crate::admin::Source;
 use crate::backend::Backend;
 use crate::backend::care::tend::Tender;
 use crate::backend::health::checker::Checker;
@@ -35,14 +36,14 @@ use crate::log::Logs;
 use crate::log::process::ProcessLog;
 use crate::policy::{self, BackendPolicies};
 use crate::signals::Signals;
-use crate::stats::Source;
 use crate::tls::{Prepared, expiry};
+use crate::tune::Tune;
 use crate::unix_socket::SocketFile;
-use crate::worker::{self, Command, Frontend, Process, Tune};
+use crate::worker::{self, Command, Frontend, Process};
 
 pub(crate) use checked::{Checked, Origin, check, load_lists};
+pub(crate) use files::Files;
 use files::Watch;
-pub(crate) use files::{Files, Stamp};
 pub(crate) use main_thread::{Main, Start};
 
 /// How long the last log lines may take at the end.

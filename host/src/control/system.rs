@@ -2,17 +2,6 @@
 
 use std::path::Path;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-/// The soft limit on open files is what old programs need; the hard one is what this one may have.
-pub(super) fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_ok();
-    if !raised {
-        tracing::debug!("the limit on open files stays as it is");
-    }
-}
-
 /// Tells systemd that the service is up (`sd_notify(3)`), where it asked to be told.
 pub(super) fn notify_systemd() {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };

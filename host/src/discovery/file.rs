@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::{Endpoint, Found, MOST_BYTES, Trouble};
 use crate::config::model::discovery::FileFormat;
-use crate::control::Stamp;
+use crate::stamp::Stamp;
 
 /// From one look to the next.
 const LOOK: Duration = Duration::from_secs(1);

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::edits::{self, Edits};
-use crate::config::model::{ForwardFor, Network};
+use crate::config::model::ForwardFor;
 use crate::http::cookies;
 use crate::http::head::{Field, Known, RequestHead, Version, write_line};
 use crate::http::parse::tokens;
 use crate::http::{names, target, upgrade};
 use crate::policy::{Key, KeyEdit};
+use crate::rules::Network;
 
 /// What the host changes in a request.
 pub(super) struct Changes<'a> {

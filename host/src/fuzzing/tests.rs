@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use super::{TARGETS, Target, expand};
-use crate::simulation::Random;
+use crate::random::Random;
 
 /// How many mutations are tried of each target.
 const MUTATIONS: u64 = 20_000;

@@ -14,7 +14,7 @@ use crate::http::head::{Field, Framing, Known, ResponseHead};
 use crate::http::parse;
 use crate::http::trailers::Sender;
 use crate::scratch::Scratch;
-use crate::worker::Tune;
+use crate::tune::Tune;
 
 /// Headers that belong to a connection of HTTP/1.1 (RFC 9113, section 8.2.2), and the one that has no meaning where
 /// there was no `sec-websocket-key` (RFC 8441, section 5).

@@ -18,7 +18,7 @@ use super::frames::{ENOUGH, Frames};
 use super::request::{Kind, Rest};
 use super::upload::Upload;
 use crate::stream::Carrier;
-use crate::worker::Tune;
+use crate::tune::Tune;
 
 /// A stream.
 #[derive(Debug)]

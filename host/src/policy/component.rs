@@ -17,7 +17,7 @@ use super::instance::{Instance, StartError};
 use super::sandbox;
 use super::ticker::Ticker;
 use super::voice::Voice;
-use crate::config::suggest;
+use crate::suggest;
 
 /// The version of `lb:policy` that this host offers. It runs components of any 0.1.x whose imports it has.
 pub const INTERFACE_VERSION: &str = "0.1.0";

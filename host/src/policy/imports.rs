@@ -14,7 +14,7 @@ use super::voice::{Level, Voice};
 use crate::backend::Backend;
 use crate::backend::load::{LoadTable, Loads};
 use crate::http::head::{Lines, RequestHead, ResponseHead};
-use crate::simulation::Random;
+use crate::random::Random;
 
 /// The data of an instance's store.
 pub(super) struct Guest {

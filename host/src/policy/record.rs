@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bench::{self, Conduct};
 use super::fault::{Fault, FaultKind};
-use crate::stats::histogram::{CallHistogram, CallTimes};
+use crate::histogram::{CallHistogram, CallTimes};
 
 /// What a policy is asked for in a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

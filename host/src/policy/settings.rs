@@ -6,8 +6,10 @@
 use std::collections::HashSet;
 
 use super::description::{Description, Kind, Setting, SettingValue};
-use crate::config::model::{PolicySpec, RawSetting, RawValue, Span};
-use crate::config::{suggest, units};
+use crate::config::model::{PolicySpec, RawSetting, RawValue};
+use crate::config::units;
+use crate::span::Span;
+use crate::suggest;
 
 /// Something wrong with a policy as `lb.toml` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

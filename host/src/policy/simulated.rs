@@ -23,7 +23,7 @@ use crate::backend::Candidate;
 use crate::backend::load::LoadTable;
 use crate::config::model;
 use crate::http::head::RequestHead;
-use crate::simulation::Random;
+use crate::random::Random;
 
 /// A list of balancing policies, proven, to be asked in a simulation.
 pub struct SimulatedPolicies {

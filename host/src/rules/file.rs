@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::map::Map;
 use super::network::NetworkSet;
-use crate::config::model::Span;
+use crate::span::Span;
 
 /// A file, and what was in it.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::suggest;
+use crate::suggest;
 
 /// The longest host name that is looked up; DNS has none that is longer.
 const MAX_HOST: usize = 255;

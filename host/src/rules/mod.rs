@@ -16,7 +16,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use crate::config::model::Span;
+use crate::span::Span;
 
 pub use action::{
     Answered, Cookie, Ending, HeaderEdit, HeaderEdits, HostOrPath, Redirect, RedirectTo, Respond,
@@ -26,7 +26,7 @@ pub use condition::{Condition, HostPattern, Pattern, Test, ValueTest};
 pub use facts::{CERTIFICATE_LINES, Certificate, Facts, Tls};
 pub use file::{Contents, ListFile};
 pub use map::Map;
-pub use network::{NetworkSet, Networks};
+pub use network::{Network, NetworkSet, Networks};
 pub use reach::{Flaw, flaws, is_never};
 pub use template::{Template, VARIABLES};
 

@@ -5,10 +5,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::file::Contents;
-use crate::config::model::Network;
 
 /// From this many IPv4 ranges on, an index by the upper half of the address goes with them.
 const INDEXED: usize = 1 << 10;
+
+/// An address and a prefix length, as in `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// The address; bits past the prefix are 0.
+    pub address: IpAddr,
+    /// The prefix's length in bits.
+    pub prefix: u8,
+}
 
 /// A set of addresses, made of networks.
 #[derive(Debug, Default, Clone)]

@@ -491,7 +491,7 @@ proptest! {
         addresses in prop::collection::vec(any::<u32>(), 50),
         more in 0_usize..2,
     ) {
-        use crate::config::model::Network;
+        use crate::rules::Network;
         let cut = |address: u32, prefix: u8| address & u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
         let cut_wide = |address: u128, prefix: u8| address & u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
         let v4 = |(address, prefix): &(u32, u8)| Network { address: IpAddr::from(cut(*address, *prefix).to_be_bytes()), prefix: *prefix };

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use crate::simulation::Random;
+use crate::random::Random;
 
 /// The choices of a seed.
 #[derive(Debug)]

@@ -30,8 +30,9 @@ use crate::pages::Shelf;
 use crate::policy::{Balancer, Persistence};
 use crate::stats::Book;
 use crate::stream::Stream;
+use crate::tune::Tune;
 use crate::worker::simulated::Simulated;
-use crate::worker::{BackendPlan, Frontend, FrontendSeat, Plan, Process, Tune};
+use crate::worker::{BackendPlan, Frontend, FrontendSeat, Plan, Process};
 
 /// Nobody waits so long for anything.
 const AGES: Duration = Duration::from_secs(600);

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::random::Random;
 use super::words::{self, Nanoseconds};
+use crate::random::Random;
 
 /// A distribution of service times.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,7 +83,7 @@ impl FromStr for Distribution {
         let mut parts = text.split(':');
         let name = parts.next().unwrap_or_default();
         if !NAMES.contains(&name) {
-            let help = crate::config::suggest::help(name, NAMES);
+            let help = crate::suggest::help(name, NAMES);
             return Err(format!("`{name}` is no distribution; {help}, as in `exponential:10ms`"));
         }
         let mean = parts.next().ok_or_else(|| format!("`{name}` needs its mean, as in `{name}:10ms`"))?;

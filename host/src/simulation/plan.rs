@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::config;
 use crate::config::model::{self, Instances, PolicySource, PolicySpec, RawSetting, RawValue};
-use crate::config::{self, suggest};
 use crate::policy::{self, Runtime, SimulatedPolicies};
+use crate::suggest;
 
 /// A list of policies to be simulated, as `hash+leastconn` or `random,draws=3`.
 #[derive(Debug, Clone)]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::distribution::Distribution;
-use super::random::Random;
 use super::words::{Churn, Failing, How, Nanoseconds, SECOND, Slow, Window};
 use crate::config::model;
+use crate::random::Random;
 
 /// Simulated time begins here, in nanoseconds since 1970: 2026-01-01, a Thursday, at midnight UTC.
 pub const START: Nanoseconds = 1_767_225_600 * SECOND;

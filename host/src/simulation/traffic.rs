@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::access_log;
 use super::distribution::exponential;
-use super::random::Random;
 use super::scenario::{Scenario, Stream};
 use super::words::{MS, Nanoseconds, Pace, SECOND};
 use crate::http::head::RequestHead;
 use crate::http::parse;
+use crate::random::Random;
 
 /// Who asks for what: what policies tell requests apart by.
 #[derive(Debug, Clone)]

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::{suggest, units};
+use crate::config::units;
+use crate::suggest;
 
 /// A time or a span of time.
 pub type Nanoseconds = u64;

@@ -14,16 +14,16 @@ type PerWorker<T> = Vec<Arc<T>>;
 /// The counters of a configuration's frontends and backends, in its order.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    pub(super) frontends: Vec<(Arc<str>, PerWorker<FrontendTally>)>,
-    pub(super) backends: Vec<BackendPage>,
+    pub(crate) frontends: Vec<(Arc<str>, PerWorker<FrontendTally>)>,
+    pub(crate) backends: Vec<BackendPage>,
 }
 
 /// A backend's counters.
 #[derive(Debug, Default)]
 pub(crate) struct BackendPage {
     name: Arc<str>,
-    pub(super) whole: PerWorker<BackendTally>,
-    pub(super) servers: Vec<(Arc<str>, PerWorker<ServerTally>)>,
+    pub(crate) whole: PerWorker<BackendTally>,
+    pub(crate) servers: Vec<(Arc<str>, PerWorker<ServerTally>)>,
     /// What servers counted that are gone; the backend's figures must not go down with them.
     retired: Traffic,
     /// Blocks of servers that are gone, which exchanges may still write to.
@@ -97,7 +97,7 @@ impl BackendPage {
     }
 
     /// The sum over all of the backend's servers, those that are gone, and what reached none.
-    pub(super) fn traffic<'a>(&self, servers: impl Iterator<Item = &'a Traffic>) -> Traffic {
+    pub(crate) fn traffic<'a>(&self, servers: impl Iterator<Item = &'a Traffic>) -> Traffic {
         let mut sum = self.retired.clone();
         self.leaving.iter().for_each(|block| sum.take(block));
         self.whole.iter().for_each(|block| sum.take(&block.unserved));

@@ -10,12 +10,12 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::CLASSES;
-use super::histogram::{BOUNDS_US, BUCKETS, CALL_BOUNDS_NS, CALL_BUCKETS, CallTimes, Times};
 use super::snapshot::Snapshot;
 use super::table::{
     BACKEND, CERTIFICATE, DISCOVERY, FRONTEND, LIMIT, LOG, Metric, POLICY, PREFIX, PROCESS, Read, SERVER,
     WORKER,
 };
+use crate::histogram::{BOUNDS_US, BUCKETS, CALL_BOUNDS_NS, CALL_BUCKETS, CallTimes, Times};
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

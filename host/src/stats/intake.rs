@@ -1,10 +1,7 @@
 //! What lets servers and clients in, as a snapshot has it: the sources that backends' servers come from, and limits.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde::Serialize;
 
-use crate::backend;
 use crate::limit::Limits;
 
 /// How it goes with the source of a backend's servers.
@@ -32,25 +29,6 @@ pub struct Discovery {
     pub left_over: usize,
 }
 
-impl Discovery {
-    /// Of a backend, where its servers come from elsewhere.
-    pub(super) fn of(backend: &backend::Backend) -> Option<Discovery> {
-        let now = backend.discovered()?;
-        Some(Discovery {
-            backend: backend.config.name.to_string(),
-            source: now.source.to_string(),
-            answers: now.successes,
-            failures: now.failures,
-            last_answer_ms: now.last_success.map(ms),
-            failing_since_ms: now.failing_since.map(ms),
-            why: now.last_failure.map(|(_, why)| why).unwrap_or_default(),
-            slots: now.slots,
-            filled: now.filled,
-            left_over: now.left_over,
-        })
-    }
-}
-
 /// A limit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Limit {
@@ -74,7 +52,7 @@ pub struct Limit {
 
 impl Limit {
     /// Those of a frontend or backend.
-    pub(super) fn all(limits: &Limits) -> impl Iterator<Item = Limit> + '_ {
+    pub(crate) fn all(limits: &Limits) -> impl Iterator<Item = Limit> + '_ {
         let (section, proxy) = limits.owner();
         limits.counted().map(move |counted| Limit {
             section,
@@ -87,9 +65,4 @@ impl Limit {
             keys_limit: counted.max_keys,
         })
     }
-}
-
-/// Milliseconds since 1970.
-fn ms(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

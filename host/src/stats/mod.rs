@@ -5,17 +5,12 @@
 //! the control thread.
 
 mod book;
-mod cell;
 pub(crate) mod ending;
 pub mod exposition;
-pub mod histogram;
 pub mod intake;
 pub mod snapshot;
-mod source;
-mod system;
 pub mod table;
 pub(crate) mod tally;
 
 pub(crate) use book::Book;
-pub(crate) use source::{InForce, Source};
 pub use tally::CLASSES;

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::histogram::{CallTimes, Times};
 use super::intake::{Discovery, Limit};
 use super::tally::ServerTally;
+use crate::histogram::{CallTimes, Times};
 
 /// The process and all that it serves.
 #[derive(Debug, Clone, PartialEq, Serialize)]

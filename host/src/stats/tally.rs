@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cell::Cell;
 use super::ending::Ending;
-use super::histogram::Histogram;
+use crate::cell::Cell;
+use crate::histogram::Histogram;
 
 /// Classes of statuses: 1xx to 5xx, and others.
 pub const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];

@@ -1,11 +1,8 @@
-//! The handshake with a client: bounded in time, and logged where it fails, in HAProxy's words.
+//! The handshake with a client: bounded in time. Who waits for it, and what becomes of one that fails, is the caller's.
 
-use std::fmt::Display;
 use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustls::{CertificateError, Connection, Error, ServerConnection};
 use tokio::time::Instant;
@@ -13,48 +10,52 @@ use tokio::time::Instant;
 use super::carrier::{Broken, State};
 use super::listener::Listener;
 use super::session::TlsSession;
-use crate::log::LostConnection;
-use crate::stats::tally::TlsTally;
 use crate::stream::{Ending, Stream};
 use crate::timer::Timer;
-use crate::worker::{Doorway, Worker};
 
-/// How long a handshake may take where the configuration has no timeout.
-const HANDSHAKE: Duration = Duration::from_secs(60);
-/// How long one may still take while the process drains.
+/// How long one may still take once it is hurried.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
+/// How much a handshake is wanted. The task is woken where that changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Yes,
+    /// Within a second.
+    Soon,
+    No,
+}
+
+/// A handshake that came to nothing.
+pub(crate) struct Unaccepted {
+    pub(crate) why: Why,
+    /// The connection, where the client has to be heard out so that it sees why.
+    pub(crate) ending: Option<Ending>,
+}
+
 /// Why there is no connection.
-enum Failed {
+pub(crate) enum Why {
     /// The handshake failed.
     Broken(Broken),
     /// It took too long.
     Timeout,
-    /// The listener has gone meanwhile.
-    Gone,
+    /// Nobody wants it any more.
+    Unwanted,
+    /// It could not begin, which has been logged.
+    NotBegun,
 }
 
-/// Makes TLS of a client's connection. Where that fails, which is logged, the client may have to be heard out, so that it
-/// sees why.
+/// Makes TLS of a client's connection within `timeout`.
 pub(crate) async fn accept(
-    worker: &Worker,
-    doorway: &Doorway,
     listener: &Listener,
     socket: Stream,
-    peer: Option<SocketAddr>,
-) -> Result<(Stream, Arc<TlsSession>), Option<Ending>> {
-    let accepted = SystemTime::now();
-    let timeout = {
-        let generation = worker.generation();
-        let frontend = doorway.frontend().and_then(|index| generation.frontends.get(index));
-        let timeouts = frontend.ok_or(None)?.shared.config.timeout;
-        timeouts.http_request.or(timeouts.client).unwrap_or(HANDSHAKE)
-    };
+    timeout: Duration,
+    wanted: impl Fn() -> Wanted,
+) -> Result<(Stream, TlsSession), Unaccepted> {
     let connection = match ServerConnection::new(listener.config.clone()) {
         Ok(connection) => connection,
         Err(error) => {
             tracing::error!(%error, "a client's TLS cannot begin");
-            return Err(None);
+            return Err(Unaccepted { why: Why::NotBegun, ending: None });
         }
     };
     let mut state = State::new(socket, Connection::Server(connection));
@@ -63,69 +64,46 @@ pub(crate) async fn accept(
     let mut hurried = false;
     let done = poll_fn(|context| {
         if let Poll::Ready(done) = state.poll_handshake(context) {
-            return Poll::Ready(done.map_err(Failed::Broken));
+            return Poll::Ready(done.map_err(Why::Broken));
         }
-        if doorway.frontend().is_none() {
-            return Poll::Ready(Err(Failed::Gone));
+        match wanted() {
+            Wanted::Yes => {}
+            Wanted::Soon if std::mem::replace(&mut hurried, true) => {}
+            Wanted::Soon => timer.set(Instant::now(), Some(LAST_CALL)),
+            Wanted::No => return Poll::Ready(Err(Why::Unwanted)),
         }
-        if worker.is_draining() && !std::mem::replace(&mut hurried, true) {
-            timer.set(Instant::now(), Some(LAST_CALL));
-        }
-        timer.poll_elapsed(context).map(|_| Err(Failed::Timeout))
+        timer.poll_elapsed(context).map(|_| Err(Why::Timeout))
     })
     .await;
-    match done {
-        Ok(()) => {
-            let Connection::Server(connection) = state.connection() else { return Err(None) };
+    match (done, state.connection()) {
+        (Ok(()), Connection::Server(connection)) => {
             let session = TlsSession::of(connection);
-            count(worker, doorway, |tally| {
-                tally.handshakes.add(1);
-                tally.resumed.add(u64::from(session.resumed));
-            });
-            Ok((state.into_stream(), Arc::new(session)))
+            Ok((state.into_stream(), session))
         }
-        Err(failed) => {
-            count(worker, doorway, |tally| tally.failures.add(1));
-            log(worker, doorway, accepted, peer, &failed);
-            let told = matches!(failed, Failed::Broken(Broken::Refused(_)));
-            Err(if told { state.into_ending() } else { None })
+        (Ok(()), Connection::Client(_)) => Err(Unaccepted { why: Why::NotBegun, ending: None }),
+        (Err(why), _) => {
+            let told = matches!(why, Why::Broken(Broken::Refused(_)));
+            Err(Unaccepted { why, ending: if told { state.into_ending() } else { None } })
         }
     }
 }
 
-/// Counts at the frontend that the door leads to.
-fn count(worker: &Worker, doorway: &Doorway, add: impl FnOnce(&TlsTally)) {
-    let generation = worker.generation();
-    if let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) {
-        add(&frontend.tally.tls);
+impl Why {
+    /// Whether the client has said nothing, and no more than gone.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Why::Broken(Broken::Closed | Broken::Io(_)))
     }
-}
 
-/// Writes HAProxy's line for a connection that came to nothing: `CLIENT [DATE] FRONTEND/LISTENER: WHY`.
-fn log(worker: &Worker, doorway: &Doorway, accepted: SystemTime, peer: Option<SocketAddr>, failed: &Failed) {
-    let generation = worker.generation();
-    let Some(frontend) = doorway.frontend().and_then(|index| generation.frontends.get(index)) else { return };
-    let silent = matches!(failed, Failed::Broken(Broken::Closed | Broken::Io(_)));
-    if silent && frontend.shared.config.dontlognull {
-        return;
+    /// HAProxy's words for it, and what rustls says beside them; `None` where the client did nothing wrong.
+    pub(crate) fn words(&self) -> Option<(&'static str, Option<&Error>)> {
+        match self {
+            Why::Unwanted | Why::NotBegun => None,
+            Why::Timeout => Some(("Timeout during SSL handshake", None)),
+            Why::Broken(Broken::Closed) => Some(("Connection closed during SSL handshake", None)),
+            Why::Broken(Broken::Io(_)) => Some(("Connection error during SSL handshake", None)),
+            Why::Broken(Broken::Refused(error)) => Some((words(error), Some(error))),
+        }
     }
-    let (words, detail): (_, Option<&dyn Display>) = match failed {
-        Failed::Gone => return,
-        Failed::Timeout => ("Timeout during SSL handshake", None),
-        Failed::Broken(Broken::Closed) => ("Connection closed during SSL handshake", None),
-        Failed::Broken(Broken::Io(_)) => ("Connection error during SSL handshake", None),
-        Failed::Broken(Broken::Refused(error)) => (words(error), Some(error)),
-    };
-    let detail = detail.map(|detail| detail.to_string());
-    let lost = LostConnection {
-        client: peer,
-        accepted,
-        frontend: &frontend.shared.config.name,
-        listener: doorway.number(),
-        why: words,
-        detail: detail.as_deref(),
-    };
-    worker.log_connection(&frontend.log, &lost);
 }
 
 fn words(error: &Error) -> &'static str {

@@ -39,7 +39,7 @@ pub(super) struct State {
 
 /// Why a handshake came to nothing.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     /// The peer closed the connection.
     Closed,
     /// The connection broke.

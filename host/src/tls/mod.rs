@@ -14,7 +14,7 @@ mod session;
 pub(crate) mod trust;
 mod verify;
 
-pub(crate) use accept::accept;
+pub(crate) use accept::{Wanted, Why, accept};
 pub(crate) use connect::connect;
 pub(crate) use connector::{Comparison, Connector};
 pub(crate) use listener::Listener;

@@ -15,8 +15,9 @@ use crate::config::diagnostics::Problem;
 use crate::config::model::discovery::{Consul, Source};
 use crate::config::model::tls::{CertificateFile, PemFile, ServerTls};
 use crate::config::model::{
-    Backend, BindAddress, Config, Frontend, LogDestination, LogPeer, LogTarget, Server, Span,
+    Backend, BindAddress, Config, Frontend, LogDestination, LogPeer, LogTarget, Server,
 };
+use crate::span::Span;
 
 /// TLS of a configuration, ready to serve.
 #[derive(Debug, Default)]

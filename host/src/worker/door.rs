@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Worker;
+use super::{Worker, handshake};
 use crate::connection;
 use crate::count::Count;
 use crate::limit::Place;
@@ -201,11 +201,10 @@ async fn secured(
         denied(&worker, &doorway);
         return None;
     }
-    let (stream, session) = match tls::accept(&worker, &doorway, &listener, stream, peer).await {
+    let (stream, session) = match handshake::accept(&worker, &doorway, listener, stream, peer).await {
         Ok(accepted) => accepted,
         Err(ending) => return ending,
     };
-    drop(listener);
     connection::serve(worker, doorway, stream, peer, Some(session)).await
 }
 

@@ -5,6 +5,7 @@
 //! under way end under the one that they began with.
 
 mod door;
+mod handshake;
 #[cfg(test)]
 pub(crate) mod simulated;
 
@@ -34,13 +35,12 @@ use crate::pages::Pages;
 use crate::policy::{Balancer, Persistence};
 use crate::stats::tally::{BackendTallies, FrontendTally};
 use crate::tls;
+use crate::tune::Tune;
 use crate::upstream::Pool;
 
 pub(crate) use door::Doorway;
 use door::Entrance;
 
-/// A head leaves this much of a buffer free, for what is added on its way. As in HAProxy (tune.maxrewrite).
-const MAX_REWRITE: usize = 1024;
 /// How late a log line may be.
 const LOG_DELAY: Duration = Duration::from_millis(20);
 /// How often idle connections to servers are looked at.
@@ -119,32 +119,6 @@ pub(crate) struct Generation {
 
 /// Held by a configuration's generation on each worker, so that the control thread can tell whether any is left.
 pub(crate) type Alive = Arc<()>;
-
-/// Sizes and bounds, at hand for every connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tune {
-    pub(crate) bufsize: usize,
-    pub(crate) maxhdr: usize,
-    pub(crate) pool_max_idle: usize,
-    pool_idle_timeout: Duration,
-}
-
-impl Tune {
-    /// As `lb.toml` has it.
-    pub(crate) fn new(tune: &model::Tune) -> Tune {
-        Tune {
-            bufsize: tune.bufsize,
-            maxhdr: tune.maxhdr,
-            pool_max_idle: tune.pool_max_idle,
-            pool_idle_timeout: tune.pool_idle_timeout,
-        }
-    }
-
-    /// The longest head.
-    pub(crate) fn max_head(&self) -> usize {
-        self.bufsize.saturating_sub(MAX_REWRITE)
-    }
-}
 
 /// What a worker is told.
 pub(crate) enum Command {

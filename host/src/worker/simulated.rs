@@ -8,11 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::door::{self, Entrance};
-use super::{Plan, Process, Tune, Worker, drain, flush_logs, purge_pools, serve};
+use super::{Plan, Process, Worker, drain, flush_logs, purge_pools, serve};
 use crate::config::model::BindAddress;
 use crate::count::Count;
 use crate::log::WorkerLog;
 use crate::stream::Stream;
+use crate::tune::Tune;
 
 /// A worker with one listener.
 pub(crate) struct Simulated {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use lb_host::stats::histogram::{BOUNDS_US, CALL_BOUNDS_NS};
+use lb_host::histogram::{BOUNDS_US, CALL_BOUNDS_NS};
 use lb_host::stats::table::{self, Entry};
 
 const INTRODUCTION: &str = r#"# The metrics of lb

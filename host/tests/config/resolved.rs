@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lb_host::config::model::*;
 use lb_host::config::{self, Loaded};
+use lb_host::rules::Network;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Span;
+use crate::span::Span;
 
 /// One entry of `errorfile`.
 #[derive(Debug, Clone, PartialEq, Eq)]

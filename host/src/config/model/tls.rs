@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Span;
+use crate::span::Span;
 
 /// Where something is named. It makes no difference between two things that are otherwise the same.
 #[derive(Debug, Clone)]

@@ -8,11 +8,11 @@ use toml::de::DeValue;
 use super::{Reader, condition, path};
 use crate::config::read::{boolean, duration, is_token, is_visible};
 use crate::config::section::{Complaint, Value};
-use crate::config::suggest;
 use crate::rules::{
     Contents, Cookie, Ending, HeaderEdits, HostOrPath, ListFile, Redirect, RedirectTo, Respond, RewritePath,
     SetQuery, Template, UseBackend, VARIABLES,
 };
+use crate::suggest;
 
 /// The longest that a client is held in a tarpit.
 const LONGEST_TARPIT: Duration = Duration::from_hours(1);

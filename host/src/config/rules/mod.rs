@@ -9,12 +9,13 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::address;
 use super::diagnostics::Problem;
 use super::keys::Scope;
-use super::model::Span;
 use super::section::{Complaint, Section, Value};
-use super::{address, suggest};
 use crate::rules::{Access, Contents, Flaw, ListFile, Map, NetworkSet, Networks, Rule, RuleSet, flaws};
+use crate::span::Span;
+use crate::suggest;
 
 /// What rules are read with: the backends there are, and what the rules want of them and of files.
 pub(super) struct Reader {

@@ -5,7 +5,7 @@ mod intake;
 mod process;
 mod proxy;
 
-use super::histogram::{CallTimes, Times};
+use crate::histogram::{CallTimes, Times};
 
 pub(super) use intake::{DISCOVERY, LIMIT};
 pub(super) use process::{CERTIFICATE, LOG, POLICY, PROCESS, WORKER};

@@ -27,7 +27,7 @@ use crate::http::head::{Framing, RequestHead};
 use crate::http::parse;
 use crate::http::trailers::Sender;
 use crate::stream::{Carrier, Stream};
-use crate::worker::Tune;
+use crate::tune::Tune;
 
 /// A request on its way, and the response to it.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::backend::server::Server;
-use crate::worker::Tune;
+use crate::tune::Tune;
 use session::Session;
 
 pub(crate) use call::Call;

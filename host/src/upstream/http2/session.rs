@@ -20,7 +20,7 @@ use crate::buffer::Buffer;
 use crate::h2::upload::Upload;
 use crate::h2::wire::{Local, Wire, run};
 use crate::stream::Stream;
-use crate::worker::Tune;
+use crate::tune::Tune;
 
 /// The most requests on one connection at a time, whatever the server allows: HAProxy's
 /// `tune.h2.be.max-concurrent-streams`.

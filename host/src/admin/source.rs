@@ -8,11 +8,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
 
-use super::book::Book;
-use super::intake::{Discovery, Limit};
-use super::snapshot::{
-    Backend, Certificate, Change, Check, Frontend, Log, Policy, Process, Server, Snapshot, Traffic, Worker,
-};
 use super::system;
 use crate::backend;
 use crate::backend::care::breaker::{Breaker, Standing};
@@ -20,6 +15,11 @@ use crate::config::model::ServerAddress;
 use crate::limit::Limits;
 use crate::log::Logs;
 use crate::policy::Watch;
+use crate::stats::Book;
+use crate::stats::intake::{Discovery, Limit};
+use crate::stats::snapshot::{
+    Backend, Certificate, Change, Check, Frontend, Log, Policy, Process, Server, Snapshot, Traffic, Worker,
+};
 use crate::tls;
 use crate::worker;
 
@@ -120,7 +120,7 @@ impl Source {
                 .map(|(i, b)| backend(&in_force, i, b, now))
                 .collect(),
             policies: in_force.policies.iter().flat_map(|watch| policies(watch, ms(now))).collect(),
-            discoveries: in_force.backends.iter().filter_map(|backend| Discovery::of(backend)).collect(),
+            discoveries: in_force.backends.iter().filter_map(|backend| discovery(backend)).collect(),
             limits: in_force.limits.iter().flat_map(|limits| Limit::all(limits)).collect(),
             logs: self.logs.counters().into_iter().map(log).collect(),
             certificates: certificates(),
@@ -246,7 +246,7 @@ fn backend(in_force: &InForce, index: usize, shared: &backend::Backend, now: Sys
         .map(|(server, (_, blocks))| {
             let mut traffic = Traffic::default();
             blocks.iter().for_each(|block| traffic.take(block));
-            let peak = |of: fn(&super::tally::ServerTally) -> &super::cell::Cell| {
+            let peak = |of: fn(&crate::stats::tally::ServerTally) -> &crate::cell::Cell| {
                 blocks.iter().map(|block| of(block).read()).max().unwrap_or(0)
             };
             let maxima = (peak(|block| &block.requests_max), peak(|block| &block.queue_max));
@@ -254,7 +254,7 @@ fn backend(in_force: &InForce, index: usize, shared: &backend::Backend, now: Sys
         })
         .collect();
     let queued: u32 = servers.iter().map(|server| server.queue).sum();
-    let whole = |of: fn(&super::tally::BackendTally) -> &super::cell::Cell| {
+    let whole = |of: fn(&crate::stats::tally::BackendTally) -> &crate::cell::Cell| {
         page.whole.iter().map(|block| of(block).read()).max().unwrap_or(0)
     };
     Backend {
@@ -265,6 +265,23 @@ fn backend(in_force: &InForce, index: usize, shared: &backend::Backend, now: Sys
         servers,
         ..empty(shared)
     }
+}
+
+/// How it goes with the source of a backend's servers, where they come from elsewhere.
+fn discovery(backend: &backend::Backend) -> Option<Discovery> {
+    let now = backend.discovered()?;
+    Some(Discovery {
+        backend: backend.config.name.to_string(),
+        source: now.source.to_string(),
+        answers: now.successes,
+        failures: now.failures,
+        last_answer_ms: now.last_success.map(ms),
+        failing_since_ms: now.failing_since.map(ms),
+        why: now.last_failure.map(|(_, why)| why).unwrap_or_default(),
+        slots: now.slots,
+        filled: now.filled,
+        left_over: now.left_over,
+    })
 }
 
 /// A backend's state, without what is counted.

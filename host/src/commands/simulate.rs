@@ -210,7 +210,7 @@ fn from_configuration(path: &Path, backend: Option<&str>) -> Result<Configured, 
     let names = || backends.iter().map(|backend| &*backend.name);
     let found = match backend {
         Some(name) => backends.iter().find(|backend| *backend.name == *name).ok_or_else(|| {
-            let help = config::suggest::help(name, names());
+            let help = crate::suggest::help(name, names());
             anyhow!("{} has no backend `{name}`; {help}", path.display())
         })?,
         None => match &**backends {

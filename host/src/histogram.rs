@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::cell::Cell;
+use crate::cell::Cell;
 
 /// The upper bounds of the buckets, in microseconds; behind the last there is one more without a bound. From half
 /// a millisecond, which a server on the same network needs, to half a minute, the usual timeout.
