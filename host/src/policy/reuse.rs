@@ -1,8 +1,8 @@
 //! Answers of `recall` and `respond` that the policy lets the host give again.
 //!
-//! One table of each a worker and configuration, direct mapped: a lookup is one comparison, a newer answer takes an
-//! older one's place, and it never grows. It goes with the configuration whose answers it holds; an instance
-//! that is made anew has the same, so it need not forget.
+//! One table of each a worker and configuration: a lookup is a comparison or a few, a newer answer takes an older one's
+//! place, and it never grows. It goes with the configuration whose answers it holds; an instance that is made anew has
+//! the same, so it need not forget.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -30,7 +30,9 @@ impl Lifetime {
 /// What `recall` said to a key's value while nothing changed about who is usable.
 #[derive(Debug)]
 pub(super) struct Recalled {
-    entries: Box<[Option<Visit>]>,
+    /// In sets by their values' hashes, the newest of each first. With one entry a set, two servers' names would share it
+    /// on every 64th worker, and each would have the other forgotten for as long as the process runs.
+    sets: Box<[[Option<Visit>; WAYS]]>,
     /// Of this worker alone, so that nobody can choose values that push out one another.
     hasher: RandomState,
 }
@@ -46,17 +48,20 @@ struct Visit {
 
 /// A longer value is not kept, in bytes: it is not one that names a server and nothing else.
 const LONGEST_VALUE: usize = 128;
+/// Entries in a set. With eight entries a server, about one server in six hundred is in a set that is too small
+/// for those that fall into it.
+const WAYS: usize = 4;
 
 impl Recalled {
     pub(super) fn new(servers: usize) -> Recalled {
         let size = (servers * PER_SERVER).next_power_of_two().clamp(64, MOST);
-        Recalled { entries: vec![None; size].into(), hasher: RandomState::new() }
+        let sets = std::iter::repeat_with(<[Option<Visit>; WAYS]>::default).take(size / WAYS).collect();
+        Recalled { sets, hasher: RandomState::new() }
     }
 
     pub(super) fn find(&self, value: &[u8], version: u64, time_ms: u64) -> Option<&Affinity> {
-        let visit = self.entries.get(self.place(value))?.as_ref()?;
-        let same = visit.version == version && *visit.value == *value && visit.lifetime.contains(time_ms);
-        same.then_some(&visit.affinity)
+        let visit = self.sets[self.set(value)].iter().flatten().find(|visit| *visit.value == *value)?;
+        (visit.version == version && visit.lifetime.contains(time_ms)).then_some(&visit.affinity)
     }
 
     pub(super) fn keep(
@@ -70,15 +75,17 @@ impl Recalled {
         if reusable_ms == 0 || value.len() > LONGEST_VALUE {
             return;
         }
-        let place = self.place(value);
-        if let Some(entry) = self.entries.get_mut(place) {
-            let lifetime = Lifetime::new(time_ms, reusable_ms);
-            *entry = Some(Visit { value: value.into(), version, lifetime, affinity: affinity.clone() });
-        }
+        let index = self.set(value);
+        let set = &mut self.sets[index];
+        let known = set.iter().position(|entry| entry.as_ref().is_some_and(|visit| *visit.value == *value));
+        // What was known of the value goes, or else the oldest, which stands last.
+        set[..=known.unwrap_or(WAYS - 1)].rotate_right(1);
+        let lifetime = Lifetime::new(time_ms, reusable_ms);
+        set[0] = Some(Visit { value: value.into(), version, lifetime, affinity: affinity.clone() });
     }
 
-    fn place(&self, value: &[u8]) -> usize {
-        self.hasher.hash_one(value) as usize & (self.entries.len() - 1)
+    fn set(&self, value: &[u8]) -> usize {
+        self.hasher.hash_one(value) as usize & (self.sets.len() - 1)
     }
 }
 
@@ -211,10 +218,27 @@ mod tests {
             let affinity = Affinity { note: u64::from(*number), ..Affinity::default() };
             recalled.keep(value.as_bytes(), 1, 1000, &affinity, u32::MAX);
         }
-        assert_eq!(recalled.entries.len(), 64);
+        assert_eq!(recalled.sets.len() * WAYS, 64);
         for (number, value) in &values {
             if let Some(found) = recalled.find(value.as_bytes(), 1, 1000) {
                 assert_eq!(found.note, u64::from(*number));
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_values_as_a_set_has_entries_never_push_out_one_another() {
+        let affinity = |note| Affinity { note, ..Affinity::default() };
+        for _ in 0..1_000 {
+            let mut recalled = Recalled::new(2);
+            let values = [b"a", b"b", b"c", b"d"];
+            for round in 0..2 {
+                for value in values {
+                    recalled.keep(value, 1, 1000, &affinity(round), u32::MAX);
+                }
+                for value in values {
+                    assert_eq!(recalled.find(value, 1, 1000), Some(&affinity(round)));
+                }
             }
         }
     }
