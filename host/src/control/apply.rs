@@ -12,8 +12,7 @@ use tokio::sync::oneshot;
 
 use super::fault::Faults;
 use super::{Checked, Control, OpenDoor, Watchers, tally};
-use crate::admin;
-use crate::admin::InForce;
+use crate::admin::{self, InForce};
 use crate::backend::Backend;
 use crate::backend::care::tend::Tender;
 use crate::backend::health::check::HeadLimits;

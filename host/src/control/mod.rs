@@ -21,8 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
-use crate::admin;
-use crate::admin::Source;
+use crate::admin::{self, Source};
 use crate::backend::Backend;
 use crate::backend::care::tend::Tender;
 use crate::backend::health::checker::Checker;

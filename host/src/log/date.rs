@@ -290,6 +290,30 @@ mod tests {
     }
 
     #[test]
+    #[expect(unsafe_code, reason = "the C library's word for the system's zone")]
+    fn the_system_s_zone_is_the_one_that_the_c_library_finds() {
+        let mut dates = Dates::new();
+        for second in (0..2_000_000_000_i64).step_by(12_345_677) {
+            let time = second as libc::time_t;
+            // SAFETY: all zeroes is a valid `tm`: it holds integers and a pointer that may be null.
+            let mut expected: libc::tm = unsafe { std::mem::zeroed() };
+            // SAFETY: both pointers are valid for the call, and localtime_r keeps neither.
+            assert!(!unsafe { libc::localtime_r(&raw const time, &raw mut expected) }.is_null());
+            let Local { civil, offset, .. } = dates.local(second);
+            assert_eq!(
+                (
+                    i32::from(civil.year()),
+                    i32::from(civil.month()),
+                    i32::from(civil.day()),
+                    i32::from(civil.hour())
+                ),
+                (expected.tm_year + 1900, expected.tm_mon + 1, expected.tm_mday, expected.tm_hour)
+            );
+            assert_eq!(i64::from(offset.seconds()), expected.tm_gmtoff);
+        }
+    }
+
+    #[test]
     fn what_no_calendar_has_is_its_last_second_and_what_was_before_1970_its_first() {
         let mut dates = Dates::ahead_of_utc(0);
         assert_eq!(text(|out| dates.utc(at(u64::MAX >> 2, 0), out)), "9999-12-30T22:00:00.000Z");
