@@ -1,6 +1,6 @@
 //! A load balancer whose decisions are WebAssembly. Modules stand in the order in which a request meets them.
 
-// What only the C library knows, and descriptors that are numbers, are dealt with in four files that say so below.
+// What only the C library knows, and descriptors that are numbers, are dealt with in five files that say so below.
 #![deny(unsafe_code)]
 
 pub mod backend;
@@ -32,6 +32,8 @@ mod capacity;
 mod cell;
 mod count;
 pub mod histogram;
+#[expect(unsafe_code, reason = "malloc_trim")]
+mod memory;
 mod open_files;
 pub mod random;
 mod scratch;

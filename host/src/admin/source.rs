@@ -127,6 +127,12 @@ impl Source {
         }
     }
 
+    /// How many configurations were read, whatever came of them, and how many are alive: while neither changes, no
+    /// configuration is freed.
+    pub(crate) fn configurations(&self) -> (u64, usize) {
+        (self.reloads.get() + self.reloads_failed.get(), self.generations())
+    }
+
     /// Configurations that workers still serve by: the one in force, and those whose last exchanges have not ended.
     fn generations(&self) -> usize {
         let former = self.former.borrow();

@@ -33,6 +33,7 @@ use crate::discovery::Discovery;
 use crate::limit::AllLimits;
 use crate::log::Logs;
 use crate::log::process::ProcessLog;
+use crate::memory;
 use crate::policy::{self, BackendPolicies};
 use crate::signals::Signals;
 use crate::tls::{Prepared, expiry};
@@ -47,6 +48,9 @@ pub(crate) use main_thread::{Main, Start};
 
 /// How long the last log lines may take at the end.
 const LOG_SHUTDOWN: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether configurations have gone whose memory can be given back.
+const MEMORY_LOOK: Duration = Duration::from_secs(5);
 
 /// How often certificates are looked at for their end.
 const EXPIRY_LOOK: Duration = Duration::from_hours(24);
@@ -157,6 +161,9 @@ impl Control {
     async fn serve_signals(mut self, mut signals: Signals) {
         let mut looks = tokio::time::interval(files::LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut memory_looks = tokio::time::interval(MEMORY_LOOK);
+        memory_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut configurations = (0, 0);
         let mut days = tokio::time::interval_at(tokio::time::Instant::now() + EXPIRY_LOOK, EXPIRY_LOOK);
         loop {
             let reload = tokio::select! {
@@ -165,6 +172,7 @@ impl Control {
                 _ = looks.tick(), if self.watching => self.has_changed(),
                 _ = signals.reopen.recv() => { self.logs.reopen(); false },
                 _ = signals.report.recv() => { tally::log(&self.policies); false },
+                _ = memory_looks.tick() => { self.give_memory_back(&mut configurations); false },
                 _ = days.tick() => { expiry::warn(); false },
             };
             if reload && !self.reload_unless_ended(&mut signals).await {
@@ -172,6 +180,14 @@ impl Control {
             }
         }
         self.drain(signals).await;
+    }
+
+    /// Gives back the memory of configurations that were read, or have gone, since the last look.
+    fn give_memory_back(&self, seen: &mut (u64, usize)) {
+        let configurations = self.source.configurations();
+        if std::mem::replace(seen, configurations) != configurations {
+            tokio::task::spawn_blocking(memory::give_back);
+        }
     }
 
     /// Whether the configuration's files have changed, so that it is to be read again.

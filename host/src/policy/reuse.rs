@@ -30,9 +30,7 @@ impl Lifetime {
 /// What `recall` said to a key's value while nothing changed about who is usable.
 #[derive(Debug)]
 pub(super) struct Recalled {
-    /// In sets by their values' hashes, the newest of each first. With one entry a set, two servers' names would share it
-    /// on every 64th worker, and each would have the other forgotten for as long as the process runs.
-    sets: Box<[[Option<Visit>; WAYS]]>,
+    sets: Sets<Visit>,
     /// Of this worker alone, so that nobody can choose values that push out one another.
     hasher: RandomState,
 }
@@ -48,19 +46,14 @@ struct Visit {
 
 /// A longer value is not kept, in bytes: it is not one that names a server and nothing else.
 const LONGEST_VALUE: usize = 128;
-/// Entries in a set. With eight entries a server, about one server in six hundred is in a set that is too small
-/// for those that fall into it.
-const WAYS: usize = 4;
 
 impl Recalled {
     pub(super) fn new(servers: usize) -> Recalled {
-        let size = (servers * PER_SERVER).next_power_of_two().clamp(64, MOST);
-        let sets = std::iter::repeat_with(<[Option<Visit>; WAYS]>::default).take(size / WAYS).collect();
-        Recalled { sets, hasher: RandomState::new() }
+        Recalled { sets: Sets::new(servers), hasher: RandomState::new() }
     }
 
     pub(super) fn find(&self, value: &[u8], version: u64, time_ms: u64) -> Option<&Affinity> {
-        let visit = self.sets[self.set(value)].iter().flatten().find(|visit| *visit.value == *value)?;
+        let visit = self.sets.find(self.hasher.hash_one(value), |visit| *visit.value == *value)?;
         (visit.version == version && visit.lifetime.contains(time_ms)).then_some(&visit.affinity)
     }
 
@@ -75,17 +68,9 @@ impl Recalled {
         if reusable_ms == 0 || value.len() > LONGEST_VALUE {
             return;
         }
-        let index = self.set(value);
-        let set = &mut self.sets[index];
-        let known = set.iter().position(|entry| entry.as_ref().is_some_and(|visit| *visit.value == *value));
-        // What was known of the value goes, or else the oldest, which stands last.
-        set[..=known.unwrap_or(WAYS - 1)].rotate_right(1);
         let lifetime = Lifetime::new(time_ms, reusable_ms);
-        set[0] = Some(Visit { value: value.into(), version, lifetime, affinity: affinity.clone() });
-    }
-
-    fn set(&self, value: &[u8]) -> usize {
-        self.hasher.hash_one(value) as usize & (self.sets.len() - 1)
+        let visit = Visit { value: value.into(), version, lifetime, affinity: affinity.clone() };
+        self.sets.keep(self.hasher.hash_one(value), visit, |visit| *visit.value == *value);
     }
 }
 
@@ -108,41 +93,25 @@ struct Entry {
 /// What `respond` said to replies.
 #[derive(Debug)]
 pub(super) struct Reuse {
-    entries: Box<[Option<Entry>]>,
+    sets: Sets<Entry>,
 }
-
-/// Replies differ by server, and by a handful of standings and the rest.
-const PER_SERVER: usize = 8;
-/// At some 60 bytes each, up to half a megabyte a worker and backend; with values that name servers, a megabyte more.
-const MOST: usize = 8192;
 
 impl Reuse {
     pub(super) fn new(servers: usize) -> Reuse {
-        let size = (servers * PER_SERVER).next_power_of_two().clamp(64, MOST);
-        Reuse { entries: vec![None; size].into() }
+        Reuse { sets: Sets::new(servers) }
     }
 
     pub(super) fn find(&self, reply: &Reply<'_>) -> Option<&Arc<Amendment>> {
         let likeness = Likeness::of(reply)?;
-        let entry = self.entries.get(self.place(likeness))?.as_ref()?;
-        (entry.likeness == likeness && entry.lifetime.contains(reply.time_ms)).then_some(&entry.amendment)
+        let entry = self.sets.find(likeness.hash(), |entry| entry.likeness == likeness)?;
+        entry.lifetime.contains(reply.time_ms).then_some(&entry.amendment)
     }
 
     pub(super) fn keep(&mut self, reply: &Reply<'_>, amendment: &Arc<Amendment>, reusable_ms: u32) {
         let (Some(likeness), 1..) = (Likeness::of(reply), reusable_ms) else { return };
         let lifetime = Lifetime::new(reply.time_ms, reusable_ms);
-        let place = self.place(likeness);
-        if let Some(entry) = self.entries.get_mut(place) {
-            *entry = Some(Entry { likeness, lifetime, amendment: amendment.clone() });
-        }
-    }
-
-    fn place(&self, likeness: Likeness) -> usize {
-        let Likeness { server, standing, cacheable, note } = likeness;
-        // Servers side by side, so that their usual replies do not collide; a note scatters.
-        let place = server as usize * PER_SERVER + (standing as usize % 4) * 2 + usize::from(cacheable);
-        let scatter = note.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        (place ^ scatter as usize) & (self.entries.len() - 1)
+        let entry = Entry { likeness, lifetime, amendment: amendment.clone() };
+        self.sets.keep(likeness.hash(), entry, |entry| entry.likeness == likeness);
     }
 }
 
@@ -150,6 +119,59 @@ impl Likeness {
     fn of(reply: &Reply<'_>) -> Option<Likeness> {
         let Reply { server, standing, note, cacheable, sent, .. } = *reply;
         sent.is_none().then_some(Likeness { server, standing, cacheable, note })
+    }
+
+    fn hash(self) -> u64 {
+        let Likeness { server, standing, cacheable, note } = self;
+        // Servers side by side, so that their usual replies do not collide; a note scatters.
+        let usual = u64::from(server) * PER_SERVER as u64 / WAYS as u64 + u64::from(cacheable);
+        let rest = note.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (standing as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        usual ^ (rest >> 40)
+    }
+}
+
+/// Replies differ by server, and by a handful of standings and the rest.
+const PER_SERVER: usize = 8;
+/// At some 60 bytes each, up to half a megabyte a worker and backend; with values that name servers, a megabyte more.
+const MOST: usize = 8192;
+/// Entries in a set. With eight entries a server, about one server in six hundred is in a set that is too small
+/// for those that fall into it.
+const WAYS: usize = 4;
+
+/// A table of a fixed size, in sets by hashes, the newest entry of each first. With one entry a set, two servers' values
+/// might share it for as long as the process runs, and each would have the other forgotten at every request.
+#[derive(Debug)]
+struct Sets<T> {
+    sets: Box<[[Option<T>; WAYS]]>,
+}
+
+impl<T> Sets<T> {
+    fn new(servers: usize) -> Sets<T> {
+        let size = (servers * PER_SERVER).next_power_of_two().clamp(64, MOST);
+        Sets { sets: std::iter::repeat_with(<[Option<T>; WAYS]>::default).take(size / WAYS).collect() }
+    }
+
+    fn find(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<&T> {
+        self.sets[self.index(hash)].iter().flatten().find(|entry| is_it(entry))
+    }
+
+    /// Keeps the entry. What was kept of the same goes, or else the oldest of its set, which stands last.
+    fn keep(&mut self, hash: u64, new: T, is_it: impl Fn(&T) -> bool) {
+        let index = self.index(hash);
+        let set = &mut self.sets[index];
+        let known = set.iter().position(|entry| entry.as_ref().is_some_and(&is_it));
+        set[..=known.unwrap_or(WAYS - 1)].rotate_right(1);
+        set[0] = Some(new);
+    }
+
+    fn index(&self, hash: u64) -> usize {
+        debug_assert!(self.sets.len().is_power_of_two());
+        hash as usize & (self.sets.len() - 1)
+    }
+
+    #[cfg(test)]
+    fn capacity(&self) -> usize {
+        self.sets.len() * WAYS
     }
 }
 
@@ -218,7 +240,7 @@ mod tests {
             let affinity = Affinity { note: u64::from(*number), ..Affinity::default() };
             recalled.keep(value.as_bytes(), 1, 1000, &affinity, u32::MAX);
         }
-        assert_eq!(recalled.sets.len() * WAYS, 64);
+        assert_eq!(recalled.sets.capacity(), 64);
         for (number, value) in &values {
             if let Some(found) = recalled.find(value.as_bytes(), 1, 1000) {
                 assert_eq!(found.note, u64::from(*number));
@@ -244,6 +266,22 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_replies_of_all_servers_are_kept_beside_one_another() {
+        let mut reuse = Reuse::new(100);
+        let usual = (0..100).flat_map(|server| {
+            [false, true].map(|cacheable| {
+                [Standing::Absent, Standing::Valid].map(|standing| Reply { server, standing, cacheable, ..REPLY })
+            })
+        });
+        let usual: Vec<_> = usual.flatten().collect();
+        for reply in &usual {
+            reuse.keep(reply, &Arc::new(Amendment::default()), u32::MAX);
+        }
+        let lost = usual.iter().filter(|reply| reuse.find(reply).is_none()).count();
+        assert_eq!(lost, 0, "of {}", usual.len());
+    }
+
+    #[test]
     fn the_table_does_not_grow_and_never_gives_anothers_answer() {
         let mut reuse = Reuse::new(1000);
         let answers: Vec<_> = (0..20_000u32).map(|i| (i % 1000, u64::from(i / 1000))).collect();
@@ -254,7 +292,7 @@ mod tests {
             };
             reuse.keep(&Reply { server: *server, note: *note, ..REPLY }, &Arc::new(amendment), u32::MAX);
         }
-        assert_eq!(reuse.entries.len(), MOST);
+        assert_eq!(reuse.sets.capacity(), MOST);
         for (server, note) in &answers {
             if let Some(found) = reuse.find(&Reply { server: *server, note: *note, ..REPLY }) {
                 assert_eq!(found.headers, [super::super::HeaderEdit::Remove(format!("{server}-{note}"))]);
