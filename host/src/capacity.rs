@@ -4,14 +4,14 @@
 use crate::config::Problem;
 use crate::config::model::{BindAddress, Config, Protocol, ServerAddress};
 use crate::exchange::transfer;
-use crate::{h2, linger, open_files, splice, upstream};
+use crate::{http2, linger, open_files, splice, upstream};
 
 /// Descriptors beside those of connections: standard streams, runtimes, logs, policies' files, signals.
 const RESERVE: u64 = 100;
 /// What an exchange holds beside its two buffers, in bytes: both sockets, its task, its heads.
 const CONNECTION: u64 = 16 * 1024;
-/// What a connection of HTTP/2 holds beside its exchanges and the bodies that came: what is being read and written, a head
-/// that is not whole, tables of headers.
+/// What a connection of HTTP/2 holds beside its exchanges, the bodies that came and what goes out: what is being read, a head
+/// that is not whole, a table of headers.
 const HTTP2: u64 = 64 * 1024;
 
 /// What the system allows this process.
@@ -77,9 +77,12 @@ fn memory_for_each(config: &Config) -> u64 {
     if servers.clone().any(|server| server.protocol == Protocol::Http2) {
         exchange += upstream::http2::MEMORY as u64;
     }
-    let Some(http2) = larger else { return exchange };
-    exchange += (h2::SEND_BUFFER + 2 * h2::frames::ENOUGH) as u64 + u64::from(http2.max_frame_size);
-    HTTP2 + u64::from(http2.initial_connection_window_size) + exchanges_for_each(config) * exchange
+    let Some(settings) = larger else { return exchange };
+    HTTP2
+        + 2 * http2::OUTPUT as u64
+        + u64::from(settings.max_frame_size)
+        + u64::from(settings.initial_connection_window_size)
+        + exchanges_for_each(config) * exchange
 }
 
 /// How many clients may be connected at once: as many as the configuration says, and no more than there are open files
@@ -282,8 +285,7 @@ mod tests {
     fn buffers_for_all_must_fit_into_memory() {
         const KIB: u64 = 1024;
         let one = 2 * 64 * KIB + CONNECTION;
-        let over_http2 = one + 64 * KIB + 64 * KIB + 16 * KIB;
-        let both = HTTP2 + 256 * KIB + 2 * over_http2;
+        let both = HTTP2 + 256 * KIB + 2 * 64 * KIB + 16 * KIB + 2 * one;
         let to_http2 = upstream::http2::MEMORY as u64;
         let newer = ", proto = \"h2\"";
         for (older, server, each) in [
@@ -294,7 +296,7 @@ mod tests {
             (
                 "h2 = { initial_connection_window_size = \"1M\", max_frame_size = \"32k\" }",
                 "",
-                both + 768 * KIB + 32 * KIB,
+                both + 768 * KIB + 16 * KIB,
             ),
         ] {
             let needed = 4096 * each;

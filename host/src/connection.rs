@@ -3,6 +3,8 @@
 //! What cannot be read as a request is answered and logged here. Between requests the connection holds no
 //! buffer and no heads.
 
+mod http2;
+
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,19 +17,18 @@ use tokio::time::Instant;
 use crate::buffer::Buffer;
 use crate::exchange::{Exchange, Next, secure};
 use crate::failure::{self, Failure};
-use crate::h2;
 use crate::http::arrival;
 use crate::http::parse;
+use crate::http2::PREFACE;
 use crate::linger;
 use crate::log::record::{Record, Tls};
 use crate::rules::Access;
-use crate::scratch::{Memory, Scratch};
+use crate::scratch::Scratch;
 use crate::stats::ending;
 use crate::stats::tally::Finished;
 use crate::stream::{Ending, Stream};
 use crate::timer::Timer;
 use crate::tls::TlsSession;
-use crate::tune::Tune;
 use crate::upstream::Own;
 use crate::worker::{Doorway, FrontendSeat, Worker};
 
@@ -146,7 +147,7 @@ pub(crate) async fn serve(
                 // A connection of HTTP/2 may last for days.
                 drop(generation);
                 // In a box, so that connections of HTTP/1 do not carry the room for it.
-                return Box::pin(h2::serve(worker, doorway, settings, client)).await;
+                return Box::pin(http2::serve(worker, doorway, settings, client)).await;
             }
             Arrival::Silence => return client.leave().await,
             Arrival::Nothing(_) if frontend.shared.config.dontlognull => return None,
@@ -174,32 +175,6 @@ impl Client {
         let (buffer, timer, scratch) = (Buffer::none(), Timer::default(), Scratch::default());
         let (own, has_asked) = (Own::default(), false);
         Client { stream, peer, tls, buffer, timer, scratch, own, has_asked }
-    }
-
-    /// Takes a request's head that was made of another protocol's. It stands in the scratch memory, in `up`, and in
-    /// `down` the request line as the log shows it; both are empty afterwards.
-    ///
-    /// # Errors
-    /// Where it is not acceptable.
-    pub(crate) fn take_head(&mut self, tune: Tune) -> Result<(), Failure> {
-        let Memory { request, up: text, down: line, .. } = &mut *self.scratch;
-        let head = Arc::make_mut(request);
-        head.client_port = self.peer.map_or(0, |peer| peer.port());
-        let parsed = parse::request(text, tune.maxhdr, head);
-        let acceptable = parsed == Ok(Some(text.len())) && text.len() <= tune.max_head();
-        if acceptable {
-            head.log_as(line);
-        }
-        text.clear();
-        line.clear();
-        if acceptable { Ok(()) } else { Err(Failure::BadRequest) }
-    }
-
-    /// Ends what is no socket.
-    pub(crate) async fn finish(mut self) {
-        self.scratch.release();
-        // Whether the client still hears of it makes no difference now.
-        let _ = poll_fn(|context| self.stream.split().1.poll_shutdown(context)).await;
     }
 
     /// Waits for the next request's head. `accepted` is set for the first one on the connection.
@@ -288,10 +263,10 @@ impl Client {
                         }
                         Ok(None) if bytes.len() <= tune.max_head() => {}
                         // What is no request may be the preface, or become it.
-                        Ok(_) | Err(_) if http2 && bytes.starts_with(h2::PREFACE) => {
+                        Ok(_) | Err(_) if http2 && bytes.starts_with(PREFACE) => {
                             return Poll::Ready(Ok(Read::Preface));
                         }
-                        Ok(_) | Err(_) if http2 && h2::PREFACE.starts_with(bytes) => {}
+                        Ok(_) | Err(_) if http2 && PREFACE.starts_with(bytes) => {}
                         Ok(_) | Err(_) => return Poll::Ready(Err(Failure::BadRequest)),
                     }
                 }

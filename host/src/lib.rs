@@ -10,8 +10,8 @@ mod connection;
 pub mod discovery;
 mod exchange;
 pub mod failure;
-mod h2;
 pub mod http;
+mod http2;
 #[expect(unsafe_code, reason = "descriptors come as numbers from the parent process")]
 pub mod inherited;
 mod limit;

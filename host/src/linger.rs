@@ -16,7 +16,9 @@ use tokio::time::Instant;
 
 use crate::buffer::Buffer;
 use crate::connection::Client;
-use crate::stream::{Ending, Reader, Writer};
+use crate::http::head::ResponseHead;
+use crate::http::parse;
+use crate::stream::{Ending, MessageStream, Reader, Writer};
 use crate::timer::Timer;
 use crate::worker::Worker;
 
@@ -119,12 +121,19 @@ pub(crate) async fn answer(
 ) -> bool {
     let Client { stream, buffer, timer, .. } = client;
     timer.set(Instant::now(), timeout);
+    let answer = match stream.message() {
+        None => answer,
+        Some(message) => match send_head(message, answer) {
+            Some(body) => body,
+            None => return false,
+        },
+    };
     let (mut reader, mut writer) = stream.split();
     let (mut sent, mut discard) = (0, Discard::default());
     poll_fn(|context| {
         let before = sent;
         if let Poll::Ready(sent) = poll_write(&mut writer, context, answer, &mut sent) {
-            return Poll::Ready(sent);
+            return Poll::Ready(sent && (writer.is_byte_stream() || writer.finish(b"").is_ok()));
         }
         let came = sends && discard.take(context, &mut reader, buffer);
         if came || sent > before {
@@ -133,6 +142,21 @@ pub(crate) async fn answer(
         timer.poll_elapsed(context).map(|_| false)
     })
     .await
+}
+
+/// Sends the head of an answer of our own to a client whose protocol has heads of its own; what follows it is the body. `None`
+/// where there is nothing to be sent, or nobody to send it to.
+fn send_head<'a>(message: &dyn MessageStream, answer: &'a [u8]) -> Option<&'a [u8]> {
+    let mut head = ResponseHead::default();
+    let length = parse::response(answer, parse::MAX_LINES, false, &mut head).ok()??;
+    let mut encoded = Vec::new();
+    message.encode_head(false, &mut encoded, &mut |sink| {
+        sink.status(&head);
+        head.lines().iter().for_each(|line| sink.line(&line));
+        sink.end();
+    });
+    message.send_head(&encoded, false).ok()?;
+    Some(&answer[length..])
 }
 
 /// Writes the rest of it, and sends it on; whether that went well.

@@ -1,5 +1,5 @@
-//! A byte stream to a client or a server, whatever carries it: a socket, or a [`Carrier`] that makes one of something
-//! else.
+//! A connection to a client or a server, whatever carries it: a socket, a [`Carrier`] that makes a byte stream of something
+//! else, or a [`MessageStream`] of a protocol that frames messages by itself.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -16,6 +16,7 @@ use tokio::io::{AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use crate::buffer::Buffer;
+use crate::http::head::HeadSink;
 use crate::splice::Pipe;
 
 /// A byte stream that is no socket: TLS on one, or a stream of HTTP/2. Both sides are used at once, so that it hides its
@@ -52,11 +53,6 @@ pub(crate) trait Carrier: Debug {
         false
     }
 
-    /// Whether its end is the request's alone, and says nothing of the peer; then [`Carrier::poll_abandoned`] does.
-    fn ends_with_request(&self) -> bool {
-        false
-    }
-
     /// The address on this side, where it has one.
     fn local(&self) -> Option<SocketAddr>;
 
@@ -67,6 +63,37 @@ pub(crate) trait Carrier: Debug {
     fn into_ending(self: Box<Self>) -> Option<Ending> {
         None
     }
+}
+
+/// One request of a client, whose head has been read, and the response to it, by a protocol in which a message's end is no
+/// part of its bytes. Both sides are used at once, so that it hides its state behind `&self`. Dropped before its end has been
+/// sent, it tells the client that what it got is not whole.
+pub(crate) trait MessageStream: Debug {
+    /// Ready when there is some of the request's body to be taken, or its end; else the task is woken when there is.
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// Takes what has come of the body into a buffer, and says how much that was; nothing at its end. Trailers that are none are
+    /// an error of the kind `InvalidData`.
+    fn poll_take(&self, context: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>>;
+
+    /// Trailers that came with the end, as lines of HTTP/1. Asked for again there are none.
+    fn take_trailers(&self) -> Vec<u8>;
+
+    /// Ready once the client has given the request up; else the task is woken when it does.
+    fn poll_abandoned(&self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// Appends a response's head to `out` as the protocol has it, to be sent by [`MessageStream::send_head`]. `is_tunnel` says
+    /// that bytes of which nothing is known follow it both ways.
+    fn encode_head(&self, is_tunnel: bool, out: &mut Vec<u8>, write: &mut dyn FnMut(&mut dyn HeadSink));
+
+    /// Sends a head: that of the response, or of an interim response before it.
+    fn send_head(&self, encoded: &[u8], is_interim: bool) -> io::Result<()>;
+
+    /// Sends as much of the response's body as goes.
+    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Says that the response is whole; with trailers, which are lines of HTTP/1, or none.
+    fn finish(&self, trailers: &[u8]) -> io::Result<()>;
 }
 
 /// A connection that is to end on this side: its socket, and what goes out on that before.
@@ -85,6 +112,8 @@ pub(crate) enum Stream {
     Unix(UnixStream),
     /// Over something that is no socket.
     Carried(Box<dyn Carrier>),
+    /// A request and its response.
+    Message(Box<dyn MessageStream>),
 }
 
 /// A connection's incoming side.
@@ -96,6 +125,8 @@ pub(crate) enum Reader<'a> {
     Unix(unix::ReadHalf<'a>),
     /// Over something that is no socket.
     Carried(&'a dyn Carrier),
+    /// A request, or a response.
+    Message(&'a dyn MessageStream),
 }
 
 /// A connection's outgoing side.
@@ -107,6 +138,8 @@ pub(crate) enum Writer<'a> {
     Unix(unix::WriteHalf<'a>),
     /// Over something that is no socket.
     Carried(&'a dyn Carrier),
+    /// A request, or a response.
+    Message(&'a dyn MessageStream),
 }
 
 impl Stream {
@@ -114,6 +147,7 @@ impl Stream {
     pub(crate) fn into_ending(self) -> Option<Ending> {
         match self {
             Stream::Carried(carrier) => carrier.into_ending(),
+            Stream::Message(_) => None,
             socket => Some(Ending { socket, rest: Vec::new() }),
         }
     }
@@ -130,6 +164,15 @@ impl Stream {
                 (Reader::Unix(reader), Writer::Unix(writer))
             }
             Stream::Carried(carrier) => (Reader::Carried(&**carrier), Writer::Carried(&**carrier)),
+            Stream::Message(message) => (Reader::Message(&**message), Writer::Message(&**message)),
+        }
+    }
+
+    /// The request and its response, where the protocol frames them by itself.
+    pub(crate) fn message(&self) -> Option<&dyn MessageStream> {
+        match self {
+            Stream::Message(message) => Some(&**message),
+            _ => None,
         }
     }
 
@@ -146,7 +189,7 @@ impl Stream {
     pub(crate) fn local(&self) -> Option<SocketAddr> {
         match self {
             Stream::Tcp(stream) => stream.local_addr().ok(),
-            Stream::Unix(_) => None,
+            Stream::Unix(_) | Stream::Message(_) => None,
             Stream::Carried(carrier) => carrier.local(),
         }
     }
@@ -160,12 +203,15 @@ impl Stream {
             Stream::Carried(carrier) => {
                 carrier.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
             }
+            Stream::Message(message) => {
+                message.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+            }
         }
     }
 
     /// Whether reading its end says nothing of whether the peer has left.
     pub(crate) fn ends_with_request(&self) -> bool {
-        matches!(self, Stream::Carried(carrier) if carrier.ends_with_request())
+        matches!(self, Stream::Message(_))
     }
 
     /// Whether nothing has arrived that has not been read, not even the end, by asking the system. Always so for what
@@ -179,7 +225,7 @@ impl Stream {
             Stream::Unix(stream) => {
                 stream.try_io(Interest::READABLE, || socket2::SockRef::from(stream).peek(&mut byte))
             }
-            Stream::Carried(_) => return true,
+            Stream::Carried(_) | Stream::Message(_) => return true,
         };
         is_would_block(&peeked)
     }
@@ -192,6 +238,7 @@ impl Stream {
             Stream::Tcp(stream) => socket2::SockRef::from(stream).peek(&mut byte),
             Stream::Unix(stream) => socket2::SockRef::from(stream).peek(&mut byte),
             Stream::Carried(carrier) => return carrier.is_quiet(),
+            Stream::Message(_) => return false,
         })
     }
 
@@ -202,7 +249,8 @@ impl Stream {
             Stream::Tcp(stream) => {
                 let _ = socket2::SockRef::from(stream).set_linger(resets.then_some(Duration::ZERO));
             }
-            Stream::Unix(_) => {}
+            // What a message lacks is told anyway.
+            Stream::Unix(_) | Stream::Message(_) => {}
             Stream::Carried(carrier) => carrier.reset_on_close(resets),
         }
     }
@@ -211,12 +259,29 @@ impl Stream {
 impl Reader<'_> {
     /// Whether the peer has given up what is under way, as far as it can be known without reading.
     pub(crate) fn is_abandoned(&self, context: &mut Context<'_>) -> bool {
-        matches!(self, Reader::Carried(carrier) if carrier.poll_abandoned(context).is_ready())
+        match self {
+            Reader::Carried(carrier) => carrier.poll_abandoned(context).is_ready(),
+            Reader::Message(message) => message.poll_abandoned(context).is_ready(),
+            Reader::Tcp(_) | Reader::Unix(_) => false,
+        }
     }
 
     /// Whether the system can move bytes out of it by itself.
     pub(crate) fn is_socket(&self) -> bool {
-        !matches!(self, Reader::Carried(_))
+        matches!(self, Reader::Tcp(_) | Reader::Unix(_))
+    }
+
+    /// Whether the protocol frames messages by itself.
+    pub(crate) fn is_message(&self) -> bool {
+        matches!(self, Reader::Message(_))
+    }
+
+    /// Trailers that came with a message's end.
+    pub(crate) fn take_trailers(&mut self) -> Vec<u8> {
+        match self {
+            Reader::Message(message) => message.take_trailers(),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether the peer is known to send nothing more, behind what may still be to be read. Costs no system call; nobody is
@@ -227,6 +292,7 @@ impl Reader<'_> {
             Reader::Tcp(half) => std::pin::pin!(half.ready(Interest::READABLE)).poll(&mut context),
             Reader::Unix(half) => std::pin::pin!(half.ready(Interest::READABLE)).poll(&mut context),
             Reader::Carried(carrier) => return carrier.is_closed(),
+            Reader::Message(_) => return false,
         };
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
@@ -238,6 +304,7 @@ impl Reader<'_> {
             Reader::Tcp(half) => half.as_ref().poll_read_ready(context),
             Reader::Unix(half) => half.as_ref().poll_read_ready(context),
             Reader::Carried(carrier) => carrier.poll_read_ready(context).map(Ok),
+            Reader::Message(message) => message.poll_read_ready(context).map(Ok),
         }
     }
 
@@ -247,6 +314,9 @@ impl Reader<'_> {
         context: &mut Context<'_>,
         buffer: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
+        if let Reader::Message(message) = self {
+            return message.poll_take(context, buffer);
+        }
         loop {
             if self.is_socket() {
                 ready!(self.poll_read_ready(context))?;
@@ -266,6 +336,9 @@ impl Reader<'_> {
         buffer: &mut Buffer,
         size: usize,
     ) -> Poll<io::Result<usize>> {
+        if let Reader::Message(message) = self {
+            return message.poll_take(context, buffer);
+        }
         loop {
             ready!(self.poll_read_ready(context))?;
             buffer.ensure(size);
@@ -299,6 +372,7 @@ impl Reader<'_> {
                 count = space.filled().len();
                 read
             }
+            Reader::Message(_) => Err(io::ErrorKind::InvalidInput.into()),
         };
         buffer.came(count);
         Poll::Ready(if count > 0 { Ok(count) } else { received.map(|()| 0) })
@@ -323,7 +397,7 @@ impl Reader<'_> {
                     ready!(stream.poll_read_ready(context))?;
                     stream.try_io(Interest::READABLE, || pipe.fill(stream.as_fd(), at_most))
                 }
-                Reader::Carried(_) => Err(io::ErrorKind::InvalidInput.into()),
+                Reader::Carried(_) | Reader::Message(_) => Err(io::ErrorKind::InvalidInput.into()),
             };
             if !is_would_block(&moved) {
                 return Poll::Ready(moved);
@@ -333,9 +407,14 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
+    /// Whether a message's end is part of its bytes.
+    pub(crate) fn is_byte_stream(&self) -> bool {
+        !matches!(self, Writer::Message(_))
+    }
+
     /// Whether the system can move bytes into it by itself.
     pub(crate) fn is_socket(&self) -> bool {
-        !matches!(self, Writer::Carried(_))
+        matches!(self, Writer::Tcp(_) | Writer::Unix(_))
     }
 
     /// Moves as much as goes out of the pipe, which must hold something.
@@ -356,7 +435,7 @@ impl Writer<'_> {
                     ready!(stream.poll_write_ready(context))?;
                     stream.try_io(Interest::WRITABLE, || pipe.drain(stream.as_fd()))
                 }
-                Writer::Carried(_) => Err(io::ErrorKind::InvalidInput.into()),
+                Writer::Carried(_) | Writer::Message(_) => Err(io::ErrorKind::InvalidInput.into()),
             };
             if !is_would_block(&moved) {
                 return Poll::Ready(moved);
@@ -369,13 +448,14 @@ impl Writer<'_> {
         let sent = match self {
             Writer::Tcp(half) => send(half.as_ref(), bytes),
             Writer::Unix(half) => send(half.as_ref(), bytes),
-            Writer::Carried(_) => Err(io::ErrorKind::WouldBlock.into()),
+            Writer::Carried(_) | Writer::Message(_) => Err(io::ErrorKind::WouldBlock.into()),
         };
         let written = match self {
             _ if !is_would_block(&sent) => Poll::Ready(sent),
             Writer::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Writer::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
             Writer::Carried(carrier) => carrier.poll_write(context, bytes),
+            Writer::Message(message) => message.poll_write(context, bytes),
         };
         match ready!(written)? {
             0 if !bytes.is_empty() => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -386,17 +466,34 @@ impl Writer<'_> {
     /// Sends on what was written, where it waits for that; sockets do so by themselves.
     pub(crate) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Writer::Tcp(_) | Writer::Unix(_) => Poll::Ready(Ok(())),
+            Writer::Tcp(_) | Writer::Unix(_) | Writer::Message(_) => Poll::Ready(Ok(())),
             Writer::Carried(carrier) => carrier.poll_flush(context),
         }
     }
 
-    /// Says that nothing more will come.
+    /// Says that nothing more will come. A message says that by its end.
     pub(crate) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Writer::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Writer::Unix(stream) => Pin::new(stream).poll_shutdown(context),
             Writer::Carried(carrier) => carrier.poll_shutdown(context),
+            Writer::Message(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Sends a response's head that was encoded for this client.
+    pub(crate) fn send_head(&mut self, encoded: &[u8]) -> io::Result<()> {
+        match self {
+            Writer::Message(message) => message.send_head(encoded, false),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// Ends a message.
+    pub(crate) fn finish(&mut self, trailers: &[u8]) -> io::Result<()> {
+        match self {
+            Writer::Message(message) => message.finish(trailers),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
 }

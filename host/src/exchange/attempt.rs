@@ -21,6 +21,7 @@ use crate::config::model::Protocol;
 use crate::connection::Client;
 use crate::failure::{Failure, Fault, Retry};
 use crate::http::arrival::Arrival;
+use crate::http::head::Version;
 use crate::http::parse;
 use crate::policy::{Outcome, Verdict};
 use crate::scratch::Memory;
@@ -458,19 +459,26 @@ impl Exchange<'_> {
         .await
     }
 
-    /// Passes on an answer before the answer, such as 100 or 103; a client of HTTP/1.0 knows none.
+    /// Passes on an interim response, such as 100 or 103; a client of HTTP/1.0 knows none.
     async fn pass_interim(&mut self) -> Result<(), Failure> {
-        if self.client.scratch.request.version == crate::http::head::Version::Http10 {
+        let Client { stream, timer, scratch, .. } = &mut *self.client;
+        if scratch.request.version == Version::Http10 {
             return Ok(());
         }
-        let mut out = Vec::new();
-        response::write_interim(&self.client.scratch.response, &mut out);
-        self.client.timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
-        match self.client.timer.limit(self.client.stream.write_all(&out)).await {
-            Ok(Ok(())) => self.story.bytes += out.len() as u64,
-            Ok(Err(_)) => return Err(Failure::ClientAbortsData),
-            Err(_elapsed) => return Err(Failure::ClientTimeoutData),
+        let (mut out, response) = (Vec::new(), &scratch.response);
+        if let Some(message) = stream.message() {
+            message.encode_head(false, &mut out, &mut |sink| response::write_interim(response, sink));
+            message.send_head(&out, true).map_err(|_| Failure::ClientAbortsData)?;
+        } else {
+            response::write_interim(response, &mut out);
+            timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
+            match timer.limit(stream.write_all(&out)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(Failure::ClientAbortsData),
+                Err(_elapsed) => return Err(Failure::ClientTimeoutData),
+            }
         }
+        self.story.bytes += out.len() as u64;
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! Changes to the heads of a request and its response that rules and policies ask for. They are made in their order: each
 //! finds what those before it have left.
 
+use crate::http::head::{HeadSink, Known};
+
 /// One change to a head's lines. Names are in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LineEdit {
@@ -69,7 +71,7 @@ pub(super) fn names(edits: &[LineEdit]) -> impl Iterator<Item = &str> {
 }
 
 /// Writes the lines that are added: each unless a later edit takes its name away.
-pub(super) fn write_added<'a, E, I>(edits: I, out: &mut Vec<u8>)
+pub(super) fn write_added<'a, E, I>(edits: I, out: &mut (impl HeadSink + ?Sized))
 where
     E: Into<Edit<'a>>,
     I: IntoIterator<Item = E>,
@@ -80,12 +82,8 @@ where
         if let Edit::Add(line) | Edit::Set(line) = edit.into()
             && !drops(edits.clone(), line.name.as_bytes())
         {
-            let [value, rest] = line.value;
-            out.extend_from_slice(line.name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value);
-            out.extend_from_slice(rest);
-            out.extend_from_slice(b"\r\n");
+            let name = line.name.as_bytes();
+            out.field(name, Known::of(name), line.value);
         }
     }
 }

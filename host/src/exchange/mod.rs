@@ -43,6 +43,7 @@ use crate::failure::{Connection, Failure};
 use crate::http::body::Encoding;
 use crate::http::cookies;
 use crate::http::head::{Framing, Known, Version};
+use crate::http::semantics::Malformed;
 use crate::http::trailers::Sender;
 use crate::limit::Refusal;
 use crate::linger;
@@ -132,8 +133,9 @@ impl<'a> Exchange<'a> {
         let backend = &generation.backends[frontend.shared.config.default_backend];
         let time_ms = since_1970_ms(came.first_byte_at);
         let pending = std::mem::take(&mut client.scratch.up);
-        let encoding = encoding(client.scratch.request.framing);
-        let upload = Transfer::new(client.scratch.request.framing, Sender::Client, encoding, pending);
+        let framing = client.scratch.request.framing;
+        let transfer = if client.stream.message().is_some() { Transfer::of_message } else { Transfer::new };
+        let upload = transfer(framing, Sender::Client, encoding(framing), pending);
         Exchange {
             worker,
             doorway,
@@ -296,9 +298,18 @@ impl<'a> Exchange<'a> {
         let told = changes.forwardfor.into_iter().flatten().map(|forwardfor| &*forwardfor.header);
         self.upload.withhold(told.chain(edits::names(&self.edits.request)));
         request::write(&self.client.scratch.request, &changes, self.upload.pending_mut());
-        self.upload.gather(&mut self.client.buffer).map_err(|_| Failure::BadRequest)?;
+        self.gather().map_err(|_| Failure::BadRequest)?;
         self.client.buffer.release();
         Ok(())
+    }
+
+    /// Takes what has come of the request's body already.
+    fn gather(&mut self) -> Result<(), Malformed> {
+        let Client { stream, buffer, .. } = &mut *self.client;
+        match stream.message() {
+            None => self.upload.gather(buffer),
+            Some(message) => self.upload.gather_message(message, buffer),
+        }
     }
 
     /// Answers for a failure, where an answer is still possible. The one place where that is done.
@@ -323,7 +334,7 @@ impl<'a> Exchange<'a> {
         let [cause, phase] = answer.termination;
         self.story.ended_by(cause, phase);
         // A body that comes with the request, and is small, is here already: the connection can stay then.
-        let whole = self.upload.gather(&mut self.client.buffer).is_ok() && self.upload.is_read();
+        let whole = self.gather().is_ok() && self.upload.is_read();
         let connection = self.connection_after(whole);
         let bytes = answer.response(connection, self.client.scratch.request.method() == b"HEAD");
         self.send_own(answer.status, &bytes, connection).await

@@ -20,6 +20,9 @@ use crate::linger::Discard;
 use crate::policy::{Amendment, Key, KeyEdit, Reply, Standing};
 use crate::stream::Stream;
 
+/// Trailers of a call of gRPC that broke off: `UNAVAILABLE`, so that a client may call again.
+const BROKEN_CALL: &[u8] = b"grpc-status: 14\r\ngrpc-message: the call was broken off\r\n";
+
 impl Exchange<'_> {
     /// Passes the response on. From its first byte on, no other answer can be given.
     pub(super) async fn relay(&mut self, mut attempt: Attempt) -> Result<Next, Failure> {
@@ -36,9 +39,13 @@ impl Exchange<'_> {
         let shape = Shape { dechunk, keep_alive: keep_alive || tunnel, switching, cookie_attributes };
         self.ends_by_close = !ends_by_itself;
         let mut head = std::mem::take(&mut self.client.scratch.down);
-        self.key_fate_and_head(attempt.server, &shape, &mut head);
-        let encoding = if dechunk { Encoding::Plain } else { encoding(framing) };
+        self.key_fate_and_head(attempt.server, &shape, tunnel, &mut head);
+        let is_message = self.client.stream.message().is_some();
+        let encoding = if dechunk || is_message { Encoding::Plain } else { encoding(framing) };
         let mut download = Transfer::new(framing, Sender::Server, encoding, head);
+        if is_message {
+            download = download.into_message();
+        }
         download.withhold(edits::names(&self.edits.response));
         // What has come is looked at before anything goes out: an answer that is broken from the start can
         // still be replaced.
@@ -71,6 +78,9 @@ impl Exchange<'_> {
             attempt.stream.reset_on_close(true);
         }
         self.leave_place(attempt.slot);
+        if ended.is_err() && !tunnel {
+            self.end_call();
+        }
         ended?;
         if self.ends_by_close {
             self.client.stream.reset_on_close(false);
@@ -93,11 +103,17 @@ impl Exchange<'_> {
     }
 
     /// Asks persistence what to change, and writes the head for the client.
-    fn key_fate_and_head(&mut self, server: u32, shape: &Shape, out: &mut Vec<u8>) {
+    fn key_fate_and_head(&mut self, server: u32, shape: &Shape, tunnel: bool, out: &mut Vec<u8>) {
         let (request, response) = (&self.client.scratch.request, &self.client.scratch.response);
-        let Some(persistence) = &self.backend.persistence else {
-            return response::write(response, request.version, shape, None, &self.edits.response, out);
+        let edits = &self.edits.response[..];
+        let message = self.client.stream.message();
+        let write = |amendment: Option<(&Key, &Amendment)>, out: &mut Vec<u8>| match message {
+            None => response::write(response, request.version, shape, amendment, edits, out),
+            Some(message) => message.encode_head(tunnel, out, &mut |sink| {
+                response::write(response, request.version, shape, amendment, edits, sink);
+            }),
         };
+        let Some(persistence) = &self.backend.persistence else { return write(None, out) };
         let mut persistence = persistence.borrow_mut();
         let sent = response::sent_key(response, persistence.key());
         let reply = Reply {
@@ -111,8 +127,18 @@ impl Exchange<'_> {
         };
         let amendment = persistence.respond(request, response, reply);
         self.story.key_fate = key_fate(&amendment, self.affinity.standing, sent.is_some());
-        let amendment: Option<(&Key, &Amendment)> = Some((persistence.key(), &amendment));
-        response::write(response, request.version, shape, amendment, &self.edits.response, out);
+        write(Some((persistence.key(), &amendment)), out);
+    }
+
+    /// Ends a call of gRPC whose answer broke off by its own status, where the client's protocol has room for that: a reset
+    /// would be an error of the client's library, and this is none.
+    fn end_call(&self) {
+        if let Some(message) = self.client.stream.message()
+            && self.client.scratch.response.is_grpc()
+        {
+            // Where the client has gone itself there is nobody to tell.
+            let _ = message.finish(BROKEN_CALL);
+        }
     }
 
     /// Moves both bodies to their ends.

@@ -8,7 +8,7 @@ use super::edits::{self, Edits};
 use crate::config::model::ForwardFor;
 use crate::http::cookies;
 use crate::http::head::{Field, Known, RequestHead, Version, write_line};
-use crate::http::parse::tokens;
+use crate::http::semantics::tokens;
 use crate::http::{names, target, upgrade};
 use crate::policy::{Key, KeyEdit};
 use crate::rules::Network;
@@ -52,8 +52,17 @@ pub(super) fn write(head: &RequestHead, changes: &Changes<'_>, out: &mut Vec<u8>
         let Field { name, value, known, .. } = line;
         match known {
             _ if unusual && passes_for_ours(name, changes) => {}
-            Known::Connection if head.upgrade => asked = asked || write_upgrade(value, out),
-            Known::Upgrade if head.upgrade => upgrade::write(value, out),
+            Known::Connection if head.upgrade => {
+                if let Some(token) = upgrade_token(value).filter(|_| !asked) {
+                    asked = true;
+                    write_line(name, token, out);
+                }
+            }
+            Known::Upgrade if head.upgrade => {
+                if let Some(protocols) = upgrade::passable_list(value) {
+                    write_line(name, &protocols, out);
+                }
+            }
             Known::Connection | Known::Upgrade | Known::KeepAlive | Known::ProxyConnection => {}
             Known::Http2Settings => {}
             Known::Te => {
@@ -122,14 +131,9 @@ fn wants_trailers(head: &RequestHead, value: &[u8]) -> bool {
         && tokens(value).any(|token| token.eq_ignore_ascii_case(b"trailers"))
 }
 
-/// Writes the Connection line of an upgrade: of the sender's, the token that asks for it, as it is spelt. Answers whether
-/// it was there.
-pub(super) fn write_upgrade(value: &[u8], out: &mut Vec<u8>) -> bool {
-    let token = tokens(value).find(|token| token.eq_ignore_ascii_case(b"upgrade"));
-    if let Some(token) = token {
-        write_line(b"connection", token, out);
-    }
-    token.is_some()
+/// What a Connection line of an upgrade says on the next hop: of the sender's tokens the one that asks for it, as it is spelt.
+pub(super) fn upgrade_token(value: &[u8]) -> Option<&[u8]> {
+    tokens(value).find(|token| token.eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// Writes a Cookie line with the key's cookies changed; no line at all where nothing is left.

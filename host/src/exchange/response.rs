@@ -2,9 +2,9 @@
 //! persistence.
 
 use super::edits::{self, Edit, Line, LineEdit};
-use super::request::write_upgrade;
-use crate::http::head::{Field, Framing, Known, RequestHead, ResponseHead, Version, write_line};
-use crate::http::parse::tokens;
+use super::request::upgrade_token;
+use crate::http::head::{Field, Framing, HeadSink, Known, RequestHead, ResponseHead, Version};
+use crate::http::semantics::tokens;
 use crate::http::upgrade;
 use crate::policy::{Amendment, HeaderEdit, Key, KeyEdit};
 
@@ -27,9 +27,9 @@ pub(super) fn write(
     shape: &Shape,
     amendment: Option<(&Key, &Amendment)>,
     edits: &[LineEdit],
-    out: &mut Vec<u8>,
+    out: &mut (impl HeadSink + ?Sized),
 ) {
-    write_status(head, out);
+    out.status(head);
     let no_body = head.status == 204 || head.status < 200;
     let chunked = head.framing == Framing::Chunked;
     // A 426 has to say what it wants instead (RFC 9110, section 15.5.22).
@@ -46,16 +46,25 @@ pub(super) fn write(
     for line in head.lines().iter() {
         let Field { name, value, known, .. } = line;
         match known {
-            Known::Connection if upgrades => named = named || write_upgrade(value, out),
-            Known::Upgrade if upgrades => upgrade::write(value, out),
+            Known::Connection if upgrades => {
+                if let Some(token) = upgrade_token(value).filter(|_| !named) {
+                    named = true;
+                    out.field(name, known, [token, b""]);
+                }
+            }
+            Known::Upgrade if upgrades => {
+                if let Some(protocols) = upgrade::passable_list(value) {
+                    out.field(name, known, [&protocols, b""]);
+                }
+            }
             Known::Connection | Known::Upgrade | Known::KeepAlive | Known::ProxyConnection | Known::Te => {}
             Known::ContentLength if no_body || chunked || length_written => {}
             Known::ContentLength => {
                 length_written = true;
                 match memchr::memchr(b',', value) {
-                    None => line.write(out),
+                    None => out.line(&line),
                     // A list of one length over and over is that length (RFC 9110, section 8.6).
-                    Some(_) => write_line(name, tokens(value).next().unwrap_or(value), out),
+                    Some(_) => out.field(name, known, [tokens(value).next().unwrap_or(value), b""]),
                 }
             }
             Known::TransferEncoding if no_body || shape.dechunk => {}
@@ -63,28 +72,27 @@ pub(super) fn write(
             _ if changed && edits::drops(changes(), name) => {}
             _ => match amendment {
                 Some((key, amendment)) => edited |= write_amended(&line, edited, key, amendment, out),
-                None => line.write(out),
+                None => out.line(&line),
             },
         }
     }
     edits::write_added(changes(), out);
+    let mut connection = |token: &[u8]| out.field(b"connection", Known::Connection, [token, b""]);
     if offers && !named {
-        out.extend_from_slice(b"connection: upgrade\r\n");
+        connection(b"upgrade");
     }
     match (shape.keep_alive, head.version) {
-        (true, Version::Http10) => out.extend_from_slice(b"connection: keep-alive\r\n"),
-        (true, Version::Http11) if client == Version::Http10 => {
-            out.extend_from_slice(b"connection: keep-alive\r\n")
-        }
-        (false, Version::Http11) => out.extend_from_slice(b"connection: close\r\n"),
+        (true, Version::Http10) => connection(b"keep-alive"),
+        (true, Version::Http11) if client == Version::Http10 => connection(b"keep-alive"),
+        (false, Version::Http11) => connection(b"close"),
         _ => {}
     }
-    out.extend_from_slice(b"\r\n");
+    out.end();
 }
 
-/// Writes the head of an answer that comes before the answer, such as 100 or 103, as it is.
-pub(super) fn write_interim(head: &ResponseHead, out: &mut Vec<u8>) {
-    write_status(head, out);
+/// Writes the head of an interim response, such as 100 or 103, as it is.
+pub(super) fn write_interim(head: &ResponseHead, out: &mut (impl HeadSink + ?Sized)) {
+    out.status(head);
     for line in head.lines().iter() {
         let ends_here = match line.known {
             Known::ContentLength | Known::TransferEncoding => true,
@@ -94,10 +102,10 @@ pub(super) fn write_interim(head: &ResponseHead, out: &mut Vec<u8>) {
             known => head.nominates && head.lines().nominated(line.name, known),
         };
         if !ends_here {
-            line.write(out);
+            out.line(&line);
         }
     }
-    out.extend_from_slice(b"\r\n");
+    out.end();
 }
 
 fn offers_upgrade(head: &ResponseHead) -> bool {
@@ -115,21 +123,13 @@ pub(super) fn sent_key<'a>(head: &'a ResponseHead, key: &Key) -> Option<&'a [u8]
     }
 }
 
-fn write_status(head: &ResponseHead, out: &mut Vec<u8>) {
-    out.extend_from_slice(if head.version == Version::Http10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
-    out.extend_from_slice(itoa::Buffer::new().format(head.status).as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(head.reason());
-    out.extend_from_slice(b"\r\n");
-}
-
 /// Writes a line with the key in it as the amendment wants that; answers whether it held the key.
 fn write_amended(
     line: &Field<'_>,
     edited: bool,
     key: &Key,
     amendment: &Amendment,
-    out: &mut Vec<u8>,
+    out: &mut (impl HeadSink + ?Sized),
 ) -> bool {
     let Field { name, value, known, .. } = *line;
     // A key that is cut out goes with all others of its name; put in place of it is the first.
@@ -144,14 +144,14 @@ fn write_amended(
         match (&amendment.key, key) {
             (KeyEdit::Replace(new), Key::Cookie(cookie)) => {
                 let attributes = &value[memchr::memchr(b';', value).unwrap_or(value.len())..];
-                write_line(name, &[cookie.as_bytes(), b"=", new.as_bytes(), attributes].concat(), out);
+                out.field(name, known, [&[cookie.as_bytes(), b"=", new.as_bytes()].concat(), attributes]);
             }
-            (KeyEdit::Replace(new), _) => write_line(name, new.as_bytes(), out),
+            (KeyEdit::Replace(new), _) => out.field(name, known, [new.as_bytes(), b""]),
             _ => {}
         }
         return true;
     }
-    line.write(out);
+    out.line(line);
     false
 }
 

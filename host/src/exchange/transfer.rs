@@ -1,16 +1,19 @@
 //! A body on its way from one side to the other, in constant memory: what cannot be written is not read. A large one
 //! whose length is known stays inside the kernel.
+//!
+//! Either side may be HTTP/1, where framing is part of the bytes, or a protocol that frames messages by itself: then the body
+//! comes, or goes, as it is, and its end beside it.
 
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::buffer::Buffer;
 use crate::http::body::{self, Decoder, Encoding, Piece};
 use crate::http::head::Framing;
-use crate::http::parse::Malformed;
+use crate::http::semantics::Malformed;
 use crate::http::trailers::Sender;
 use crate::splice::Pipe;
-use crate::stream::{Reader, Writer};
+use crate::stream::{MessageStream, Reader, Writer};
 
 /// Up to here, small pieces are gathered into one write.
 const GATHER: usize = 16 * 1024;
@@ -47,6 +50,11 @@ pub(crate) struct Transfer {
     /// Bytes to be written first: a head, chunks.
     pending: Vec<u8>,
     sent: usize,
+    /// So many of them are a head that is to be sent as one.
+    encoded_head: usize,
+    /// Whether the sink frames messages by itself; then these are trailers for it.
+    to_message: bool,
+    trailers: Vec<u8>,
     /// So many bytes of the buffer are body and can be written as they are.
     direct: usize,
     /// Where the body goes through, while it is spliced.
@@ -79,6 +87,9 @@ impl Transfer {
             encoding,
             pending,
             sent: 0,
+            encoded_head: 0,
+            to_message: false,
+            trailers: Vec::new(),
             direct: 0,
             pipe: None,
             spliceable: encoding == Encoding::Plain,
@@ -91,6 +102,27 @@ impl Transfer {
             moved: false,
             waiting: Waiting::Sink,
         }
+    }
+
+    /// The same of a body whose source frames messages by itself.
+    pub(crate) fn of_message(
+        framing: Framing,
+        sender: Sender,
+        encoding: Encoding,
+        pending: Vec<u8>,
+    ) -> Transfer {
+        let mut transfer = Transfer::new(framing, sender, encoding, pending);
+        // Where a length was named, it counts as in HTTP/1; the source sees that it is true.
+        if framing == Framing::Chunked {
+            transfer.decoder = Decoder::of_message(sender);
+        }
+        transfer
+    }
+
+    /// The same for a sink that frames messages by itself; what is pending is a head, encoded for it.
+    pub(crate) fn into_message(self) -> Transfer {
+        debug_assert_eq!(self.encoding, Encoding::Plain);
+        Transfer { encoded_head: self.pending.len(), to_message: true, spliceable: false, ..self }
     }
 
     /// Whether all of the body has been read, though perhaps not written.
@@ -139,7 +171,9 @@ impl Transfer {
 
     /// Takes what has come already, so that it goes in one write with what is pending.
     pub(crate) fn gather(&mut self, held: &mut Buffer) -> Result<(), Malformed> {
-        while !self.ended && self.direct == 0 && self.pending.len() < GATHER {
+        // To a message sink data whose length is known go without this copy.
+        let is_copied = !self.to_message || self.decoder.unframed() == 0;
+        while is_copied && !self.ended && self.direct == 0 && self.pending.len() < GATHER {
             match self.decoder.next(held.data())? {
                 Piece::Data { range, used } => {
                     self.received = true;
@@ -147,15 +181,47 @@ impl Transfer {
                     held.gone(used);
                 }
                 Piece::End { used } => {
-                    body::write_end(self.encoding, &self.decoder.trailers(), &mut self.pending);
+                    self.end();
                     held.gone(used);
-                    self.ended = true;
                 }
                 Piece::More => break,
             }
         }
         self.ended |= self.decoder.is_done() && self.encoding == Encoding::Plain;
         Ok(())
+    }
+
+    /// The same of a message.
+    pub(crate) fn gather_message(
+        &mut self,
+        message: &dyn MessageStream,
+        held: &mut Buffer,
+    ) -> Result<(), Malformed> {
+        // Nothing is waited for here.
+        let mut context = Context::from_waker(Waker::noop());
+        while !self.ended && self.pending.len() < GATHER && held.is_empty() {
+            match message.poll_take(&mut context, held) {
+                Poll::Ready(Ok(0)) if self.decoder.is_message() => {
+                    self.decoder.end_message(&message.take_trailers())?;
+                    self.end();
+                }
+                Poll::Ready(Ok(1..)) => self.gather(held)?,
+                // What has broken off shows when it is read.
+                Poll::Ready(_) | Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The body's end has been read.
+    fn end(&mut self) {
+        let trailers = self.decoder.trailers();
+        if self.to_message {
+            self.trailers = trailers;
+        } else {
+            body::write_end(self.encoding, &trailers, &mut self.pending);
+        }
+        self.ended = true;
     }
 
     /// Moves what can be moved; ready when the whole body has been written.
@@ -168,6 +234,11 @@ impl Transfer {
     ) -> Poll<Result<(), Halt>> {
         loop {
             self.waiting = Waiting::Sink;
+            if self.encoded_head > 0 {
+                let count = std::mem::take(&mut self.encoded_head);
+                let sent = sink.send_head(&self.pending[..count]);
+                self.sent = self.note(sent.map(|()| count))?;
+            }
             if self.sent < self.pending.len() {
                 let written = sink.poll_write(context, &self.pending[self.sent..]);
                 self.sent += self.note(ready!(written))?;
@@ -180,6 +251,9 @@ impl Transfer {
                 held.gone(count);
                 self.direct -= count;
                 continue;
+            }
+            if self.ended && self.to_message {
+                return Poll::Ready(sink.finish(&self.trailers).map_err(|_| Halt::SinkFailed));
             }
             if self.ended {
                 return sink.poll_flush(context).map_err(|_| Halt::SinkFailed);
@@ -211,9 +285,8 @@ impl Transfer {
                     self.gather(held).map_err(|_| Halt::Malformed)?;
                 }
                 Piece::End { used } => {
-                    body::write_end(self.encoding, &self.decoder.trailers(), &mut self.pending);
+                    self.end();
                     held.gone(used);
-                    self.ended = true;
                 }
                 Piece::More => {
                     // What was written goes out while this waits for more.
@@ -288,6 +361,9 @@ impl Transfer {
         source: &mut Reader<'_>,
         held: &mut Buffer,
     ) -> Poll<Result<(), Halt>> {
+        if source.is_message() {
+            return self.poll_more_of_message(context, source, held);
+        }
         held.ensure(GATHER);
         if held.is_full() {
             return Poll::Ready(Err(Halt::Malformed));
@@ -301,6 +377,29 @@ impl Transfer {
                 if count == space {
                     held.ensure(LARGE);
                 }
+            }
+            Err(_) => return Poll::Ready(Err(Halt::SourceFailed)),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_more_of_message(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut Reader<'_>,
+        held: &mut Buffer,
+    ) -> Poll<Result<(), Halt>> {
+        debug_assert!(held.is_empty(), "all of a message is body");
+        match ready!(source.poll_read(context, held)) {
+            Ok(0) if self.decoder.is_message() => {
+                self.decoder.end_message(&source.take_trailers()).map_err(|_| Halt::Malformed)?;
+                self.end();
+            }
+            Ok(0) if self.decoder.ends_by_close() => self.ended = true,
+            Ok(0) => return Poll::Ready(Err(Halt::SourceClosed)),
+            Ok(_) => self.moved = true,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Poll::Ready(Err(Halt::Malformed));
             }
             Err(_) => return Poll::Ready(Err(Halt::SourceFailed)),
         }

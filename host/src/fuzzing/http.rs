@@ -5,6 +5,7 @@ use crate::exchange;
 use crate::http::body::{Decoder, Encoding, Piece, write_data, write_end};
 use crate::http::cookies;
 use crate::http::head::{Framing, RequestHead, ResponseHead};
+use crate::http::semantics::Malformed;
 use crate::http::trailers::Sender;
 use crate::http::{names, parse};
 
@@ -302,7 +303,7 @@ fn chunked_from(sender: Sender, bytes: &[u8]) {
 }
 
 /// Reads a chunked body that arrives so many bytes at a time: `None` where it is not whole.
-fn decode(sender: Sender, bytes: &[u8], step: usize) -> Result<Option<Decoded>, parse::Malformed> {
+fn decode(sender: Sender, bytes: &[u8], step: usize) -> Result<Option<Decoded>, Malformed> {
     let mut decoder = Decoder::new(Framing::Chunked, sender);
     let (mut body, mut at, mut seen) = (Vec::new(), 0, 0);
     loop {

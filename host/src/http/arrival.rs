@@ -34,7 +34,8 @@ mod tests {
 
     use super::*;
     use crate::http::head::{RequestHead, ResponseHead};
-    use crate::http::parse::{self, Malformed};
+    use crate::http::parse;
+    use crate::http::semantics::Malformed;
 
     #[test]
     fn a_head_that_comes_byte_by_byte_is_looked_at_once_a_line() {

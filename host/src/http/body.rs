@@ -5,7 +5,7 @@ use std::io::Write;
 use std::ops::Range;
 
 use super::head::Framing;
-use super::parse::Malformed;
+use super::semantics::Malformed;
 use super::trailers::{self, Sender, Trailers};
 
 /// The most bytes of a chunk's size line, extensions included, its end not.
@@ -46,6 +46,8 @@ pub struct Decoder {
 enum State {
     Length(u64),
     UpToClose,
+    /// As far as the message goes, by a protocol that frames it.
+    Message,
     ChunkSize(SizeLine),
     ChunkData(u64),
     ChunkEnd,
@@ -89,9 +91,33 @@ impl Decoder {
         Decoder { state, sender, trailers: None }
     }
 
+    /// A decoder for a body whose end is told by [`Decoder::end_message`].
+    pub fn of_message(sender: Sender) -> Decoder {
+        Decoder { state: State::Message, sender, trailers: None }
+    }
+
+    /// The message has come to its end, with these trailers: lines with their ends.
+    ///
+    /// # Errors
+    /// Where they are none.
+    pub fn end_message(&mut self, trailers: &[u8]) -> Result<(), Malformed> {
+        debug_assert_eq!(self.state, State::Message);
+        self.state = State::Done;
+        if !trailers.is_empty() {
+            self.trailers_mut().take(trailers)?;
+            self.trailers_mut().take(b"\r\n")?;
+        }
+        Ok(())
+    }
+
+    /// Whether the end is told by [`Decoder::end_message`].
+    pub fn is_message(&self) -> bool {
+        self.state == State::Message
+    }
+
     /// Has trailers of these names, which are in lower case, stay behind: for this program alone says what they say.
     pub fn withhold<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
-        if !matches!(self.state, State::ChunkSize(_)) {
+        if !matches!(self.state, State::ChunkSize(_) | State::Message) {
             return;
         }
         for name in names {
@@ -146,7 +172,7 @@ impl Decoder {
         match self.state {
             State::Done => Ok(Piece::End { used: 0 }),
             _ if bytes.is_empty() => Ok(Piece::More),
-            State::UpToClose => Ok(Piece::Data { range: 0..bytes.len(), used: bytes.len() }),
+            State::UpToClose | State::Message => Ok(Piece::Data { range: 0..bytes.len(), used: bytes.len() }),
             State::Length(left) => {
                 let count = left.min(bytes.len() as u64) as usize;
                 let left = left - count as u64;
@@ -202,7 +228,7 @@ impl Decoder {
                     self.state = State::Done;
                     return Ok(Piece::End { used: at });
                 }
-                State::Length(_) | State::UpToClose | State::Done => return Ok(Piece::More),
+                State::Length(_) | State::UpToClose | State::Message | State::Done => return Ok(Piece::More),
             }
         }
     }

@@ -82,6 +82,49 @@ pub fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Where a response's head is written, whatever protocol the client speaks. Names are in lower case.
+pub trait HeadSink {
+    /// The status, which comes first.
+    fn status(&mut self, head: &ResponseHead);
+
+    /// A field, whose value is in two parts.
+    fn field(&mut self, name: &[u8], known: Known, value: [&[u8]; 2]);
+
+    /// A line of another head.
+    fn line(&mut self, line: &Field<'_>) {
+        self.field(line.name, line.known, [line.value, b""]);
+    }
+
+    /// There are no more.
+    fn end(&mut self);
+}
+
+/// The head as HTTP/1 has it.
+impl HeadSink for Vec<u8> {
+    fn status(&mut self, head: &ResponseHead) {
+        self.extend_from_slice(if head.version == Version::Http10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+        self.extend_from_slice(itoa::Buffer::new().format(head.status).as_bytes());
+        self.push(b' ');
+        self.extend_from_slice(head.reason());
+        self.extend_from_slice(b"\r\n");
+    }
+
+    fn field(&mut self, name: &[u8], _: Known, [value, rest]: [&[u8]; 2]) {
+        debug_assert!(!name.iter().any(u8::is_ascii_uppercase));
+        for piece in [name, b": ", value, rest, b"\r\n"] {
+            self.extend_from_slice(piece);
+        }
+    }
+
+    fn line(&mut self, line: &Field<'_>) {
+        line.write(self);
+    }
+
+    fn end(&mut self) {
+        self.extend_from_slice(b"\r\n");
+    }
+}
+
 /// Headers that the data path looks at; found once, when the head is parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -221,7 +264,7 @@ impl Lines {
         !matches!(known, Known::ContentLength | Known::TransferEncoding | Known::Host | Known::Cookie)
             && self
                 .known(Known::Connection)
-                .flat_map(super::parse::tokens)
+                .flat_map(super::semantics::tokens)
                 .any(|token| token.eq_ignore_ascii_case(name))
     }
 
@@ -309,6 +352,12 @@ impl RequestHead {
         let start = bytes.len();
         bytes.extend_from_slice(line);
         self.request_line = Slice::between(start..bytes.len());
+    }
+
+    /// All of it as HTTP/1 has it, where it came by another protocol.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn as_http1(&self) -> &[u8] {
+        &self.lines.bytes[..self.request_line.start()]
     }
 
     /// The form that its target has.
@@ -414,5 +463,11 @@ impl ResponseHead {
     /// The reason phrase, as sent.
     pub fn reason(&self) -> &[u8] {
         self.lines.slice(self.reason)
+    }
+
+    /// Whether it answers a call of gRPC, and a stream of messages and then trailers follow.
+    pub fn is_grpc(&self) -> bool {
+        let content_type = self.lines.header(b"content-type").unwrap_or_default();
+        self.framing == Framing::Chunked && content_type.starts_with(b"application/grpc")
     }
 }

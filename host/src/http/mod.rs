@@ -2,10 +2,12 @@
 
 pub mod arrival;
 pub mod body;
+pub mod build;
 pub mod cookies;
 pub mod head;
 pub mod names;
 pub mod parse;
+pub mod semantics;
 pub mod target;
 pub mod trailers;
 pub mod upgrade;

@@ -1,21 +1,15 @@
-//! From bytes to heads. What is let in here is all that the rest of the program ever sees, so this is where
+//! From the bytes of HTTP/1 to heads. What is let in here is all that the rest of the program ever sees, so this is where
 //! request smuggling ends: a head whose framing could be read in two ways is refused, not repaired.
 //!
-//! The grammar is httparse's; on top of it stand the rules of RFC 9112 that decide where a message ends.
+//! The grammar is httparse's, less what RFC 9112 does not allow; what a head means is decided in [`super::semantics`].
 
 use std::mem::MaybeUninit;
 
-use super::head::{self, Field, Framing, Known, Line, Lines, RequestHead, ResponseHead, Slice, Version};
-use super::target::{self, Form};
-use super::upgrade;
+use super::head::{Known, Line, Lines, RequestHead, ResponseHead, Slice, Version};
+use super::semantics::{Author, Malformed, check_target, interpret_request, interpret_response};
 
 /// The most header lines that any configuration may allow.
 pub const MAX_LINES: usize = 256;
-
-/// A head that cannot be accepted; says why, for the debug log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Malformed(pub &'static str);
 
 /// Parses a request's head from the start of `bytes`. As HAProxy does, `max_lines` counts the request line.
 ///
@@ -38,13 +32,6 @@ pub fn written_request(
     head: &mut RequestHead,
 ) -> Result<Option<usize>, Malformed> {
     request_by(Author::Rules, bytes, max_lines, head)
-}
-
-/// Who has the last word on a request's head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Author {
-    Client,
-    Rules,
 }
 
 fn request_by(
@@ -166,125 +153,6 @@ fn line_ends_strictly(whole: &[u8], headers: &[httparse::Header<'_>]) -> Result<
     Ok(starts.into_iter().next().map_or(whole.len() - 4, |at| at - 2))
 }
 
-/// Reads what the lines say of the connection and of the body's end.
-fn interpret_request(head: &mut RequestHead) -> Result<(), Malformed> {
-    let (mut length, mut chunked, mut hosts) = (None, false, 0);
-    let mut connection = Connection::default();
-    let (mut upgrades, mut binds) = (false, false);
-    for Field { value, known, .. } in head.lines.iter() {
-        match known {
-            Known::ContentLength => {
-                let earlier = length.replace(content_length(value)?);
-                if earlier.is_some() {
-                    return Err(Malformed("more than one Content-Length"));
-                }
-            }
-            Known::TransferEncoding => {
-                if chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(Malformed("a Transfer-Encoding other than chunked"));
-                }
-                chunked = true;
-            }
-            Known::Host => hosts += 1,
-            Known::Connection => connection.read(value),
-            Known::Upgrade => upgrades |= upgrade::passable(value).next().is_some(),
-            Known::Authorization => binds |= head::binds_connection(value),
-            _ => {}
-        }
-    }
-    if hosts > 1 {
-        return Err(Malformed("more than one Host"));
-    }
-    if chunked && (length.is_some() || head.version == Version::Http10) {
-        return Err(Malformed("Transfer-Encoding beside Content-Length, or in HTTP/1.0"));
-    }
-    head.framing = match length {
-        _ if chunked => Framing::Chunked,
-        None | Some(0) => Framing::None,
-        Some(length) => Framing::Length(length),
-    };
-    head.keep_alive = connection.keeps(head.version);
-    head.upgrade = upgrades && connection.upgrade && head.version == Version::Http11;
-    head.nominates = connection.nominates;
-    head.binds_connection = binds;
-    Ok(())
-}
-
-fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Malformed> {
-    let (mut length, mut chunked, mut unpassable, mut binds) = (None, false, false, false);
-    let mut connection = Connection::default();
-    for Field { value, known, .. } in head.lines.iter() {
-        match known {
-            Known::ContentLength => {
-                let new = same_lengths(value)?;
-                if length.replace(new).is_some_and(|old| old != new) {
-                    return Err(Malformed("conflicting Content-Length"));
-                }
-            }
-            Known::TransferEncoding => {
-                if chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(Malformed("a Transfer-Encoding other than chunked"));
-                }
-                chunked = true;
-            }
-            Known::Connection => connection.read(value),
-            Known::Upgrade => unpassable |= !upgrade::is_all_passable(value),
-            Known::Challenge => binds |= tokens(value).any(head::binds_connection),
-            _ => {}
-        }
-    }
-    // RFC 9112, section 6.3: a Transfer-Encoding overrides a Content-Length, which then is not passed on.
-    head.framing = match length {
-        _ if to_head || matches!(head.status, 100..=199 | 204 | 304) => Framing::None,
-        _ if chunked => Framing::Chunked,
-        Some(0) => Framing::None,
-        Some(length) => Framing::Length(length),
-        None => Framing::Close,
-    };
-    // HTTP/1.0 knows no chunks: who sends them all the same may mean anything by what comes behind.
-    let trusted = head.framing != Framing::Close && !(chunked && head.version == Version::Http10);
-    head.keep_alive = connection.keeps(head.version) && trusted;
-    head.upgrade = connection.upgrade && !unpassable;
-    head.nominates = connection.nominates;
-    head.binds_connection = binds;
-    Ok(())
-}
-
-/// Sees that the target has one of the forms of RFC 9112, section 3.2, that a client of HTTP/1.1 names a host, and that a
-/// target that names an authority and the Host line name the same one.
-fn check_target(head: &mut RequestHead, author: Author) -> Result<(), Malformed> {
-    if head.method() == b"PRI" {
-        return Err(Malformed("the method of HTTP/2's preface"));
-    }
-    let target = target::parse(head.method(), head.target())?;
-    let line = head.lines.lines.iter().find(|line| line.known == Known::Host).map(|line| line.value);
-    let line = match line {
-        Some(place) => {
-            let authority = target::authority(head.lines.slice(place));
-            Some((place, authority.ok_or(Malformed("a Host line that names no host"))?.host))
-        }
-        None if author == Author::Client && head.version == Version::Http11 => {
-            return Err(Malformed("HTTP/1.1 without a Host line"));
-        }
-        None => None,
-    };
-    if let (Some((named, _)), Some((place, _)), Author::Client) = (&target.authority, line, author) {
-        let (whole, host) = (head.target(), head.lines.slice(place));
-        let agrees = match target.form {
-            Form::Authority => target::agrees_with_connect(whole, host),
-            _ => {
-                let scheme = target::scheme(whole).unwrap_or_default();
-                target::same_authority(&whole[..scheme], &whole[named.clone()], host)
-            }
-        };
-        if !agrees {
-            return Err(Malformed("a Host line beside another authority"));
-        }
-    }
-    head.is_for(&target, line);
-    Ok(())
-}
-
 /// Where the reason phrase stands: behind the version, three digits and a space. httparse leaves out phrases that
 /// are not ASCII, and takes a line that ends at its digits with a bare line feed, behind which no reader could tell where a
 /// phrase would be.
@@ -301,73 +169,12 @@ fn reason_phrase(whole: &[u8]) -> Result<Slice, Malformed> {
     }
 }
 
-/// A length, perhaps repeated in a list: the same each time (RFC 9110, section 8.6).
-fn same_lengths(value: &[u8]) -> Result<u64, Malformed> {
-    let mut members = value.split(|b| *b == b',').map(|member| content_length(member.trim_ascii()));
-    let first = members.next().unwrap_or(Err(Malformed("an empty Content-Length")))?;
-    if members.all(|member| member == Ok(first)) {
-        Ok(first)
-    } else {
-        Err(Malformed("conflicting Content-Length"))
-    }
-}
-
-/// Digits and nothing else, in what 63 bits can hold.
-fn content_length(value: &[u8]) -> Result<u64, Malformed> {
-    let malformed = Malformed("a Content-Length that is not a number");
-    if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
-        return Err(malformed);
-    }
-    Ok(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
-}
-
-/// What the Connection lines ask for.
-#[derive(Default)]
-struct Connection {
-    close: bool,
-    keep_alive: bool,
-    upgrade: bool,
-    nominates: bool,
-}
-
-impl Connection {
-    fn read(&mut self, value: &[u8]) {
-        for token in tokens(value) {
-            match token {
-                _ if token.eq_ignore_ascii_case(b"close") => self.close = true,
-                _ if token.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
-                _ if token.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
-                _ => self.nominates = true,
-            }
-        }
-    }
-
-    fn keeps(&self, version: Version) -> bool {
-        !self.close && (self.keep_alive || version == Version::Http11)
-    }
-}
-
-/// Whether it is a token (RFC 9110, section 5.6.2), as names of fields and protocols are.
-pub fn is_token(text: &[u8]) -> bool {
-    !text.is_empty()
-        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
-}
-
-/// Whether it can be a field's value: no control characters but tabs.
-pub fn is_field_value(text: &[u8]) -> bool {
-    text.iter().all(|byte| matches!(byte, b'\t' | b' '..=0x7e | 0x80..))
-}
-
-/// The members of a list between commas, without the white space around them.
-pub fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::head::Framing;
 
     fn parse(text: &str) -> Result<Option<RequestHead>, Malformed> {
         let mut head = RequestHead::default();

@@ -9,7 +9,7 @@
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
-use super::parse::Malformed;
+use super::semantics::Malformed;
 
 /// The forms of a request target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,7 +6,7 @@
 
 use super::head::write_line;
 use super::names;
-use super::parse::{Malformed, is_field_value, is_token};
+use super::semantics::{Malformed, is_field_value, is_token};
 
 /// The most bytes of trailers, with their line ends and the blank line: as many as of a head, usually.
 const MAX_BYTES: usize = 16 * 1024;

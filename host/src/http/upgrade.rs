@@ -4,7 +4,7 @@
 //! where no rule sees them, goes no further; nor does what is no protocol at all, since another reader might take it
 //! for one of those.
 
-use super::parse::{is_token, tokens};
+use super::semantics::{is_token, tokens};
 
 /// The protocols of an Upgrade line's value that may be switched to.
 pub fn passable(value: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -16,17 +16,16 @@ pub fn is_all_passable(value: &[u8]) -> bool {
     tokens(value).all(is_passable)
 }
 
-/// Writes an Upgrade line of what may be switched to; none at all where that is nothing.
-pub fn write(value: &[u8], out: &mut Vec<u8>) {
-    let mut separator: &[u8] = b"upgrade: ";
+/// The value of an Upgrade line with what may be switched to alone; `None` where that is nothing.
+pub fn passable_list(value: &[u8]) -> Option<Vec<u8>> {
+    let mut list = Vec::new();
     for protocol in passable(value) {
-        out.extend_from_slice(separator);
-        out.extend_from_slice(protocol);
-        separator = b", ";
+        if !list.is_empty() {
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(protocol);
     }
-    if separator == b", " {
-        out.extend_from_slice(b"\r\n");
-    }
+    (!list.is_empty()).then_some(list)
 }
 
 /// A protocol is a name, and perhaps a version behind a slash. HTTP itself in any version (`h2c`, the drafts' `h2c-14`,
@@ -44,11 +43,10 @@ fn is_passable(protocol: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn written(value: &str) -> String {
-        let mut out = Vec::new();
-        write(value.as_bytes(), &mut out);
-        assert_eq!(out.is_empty(), passable(value.as_bytes()).next().is_none(), "{value:?}");
-        String::from_utf8(out).unwrap()
+    fn listed(value: &str) -> String {
+        let list = passable_list(value.as_bytes());
+        assert_eq!(list.is_none(), passable(value.as_bytes()).next().is_none(), "{value:?}");
+        String::from_utf8(list.unwrap_or_default()).unwrap()
     }
 
     #[test]
@@ -57,16 +55,16 @@ mod tests {
             "h2c", "H2C", "h2c/1", "h2C/2.0", "h2", "h2c-14", "HTTP/2.0", "http", "h2c ", "h2c,", ",h2c",
             "h2c;q=1", "\"h2c\"", "h2c /1", "h2c h2c", "h2c/", "/h2c", "h2c/1/2", "",
         ] {
-            assert_eq!(written(value), "", "{value:?}");
+            assert_eq!(listed(value), "", "{value:?}");
             assert!(value.is_empty() || !is_all_passable(value.as_bytes()), "{value:?}");
         }
     }
 
     #[test]
     fn what_else_is_named_goes_on() {
-        assert_eq!(written("websocket"), "upgrade: websocket\r\n");
-        assert_eq!(written("h2c, WebSocket"), "upgrade: WebSocket\r\n");
-        assert_eq!(written(" TLS/1.0 ,,h2c/1,\tIRC/6.9"), "upgrade: TLS/1.0, IRC/6.9\r\n");
+        assert_eq!(listed("websocket"), "websocket");
+        assert_eq!(listed("h2c, WebSocket"), "WebSocket");
+        assert_eq!(listed(" TLS/1.0 ,,h2c/1,\tIRC/6.9"), "TLS/1.0, IRC/6.9");
         assert!(is_all_passable(b"TLS/1.0, IRC/6.9") && !is_all_passable(b"TLS/1.0, h2c"));
     }
 }

@@ -125,7 +125,8 @@ impl Likeness {
         let Likeness { server, standing, cacheable, note } = self;
         // Servers side by side, so that their usual replies do not collide; a note scatters.
         let usual = u64::from(server) * PER_SERVER as u64 / WAYS as u64 + u64::from(cacheable);
-        let rest = note.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (standing as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let rest =
+            note.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (standing as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
         usual ^ (rest >> 40)
     }
 }
@@ -270,7 +271,12 @@ mod tests {
         let mut reuse = Reuse::new(100);
         let usual = (0..100).flat_map(|server| {
             [false, true].map(|cacheable| {
-                [Standing::Absent, Standing::Valid].map(|standing| Reply { server, standing, cacheable, ..REPLY })
+                [Standing::Absent, Standing::Valid].map(|standing| Reply {
+                    server,
+                    standing,
+                    cacheable,
+                    ..REPLY
+                })
             })
         });
         let usual: Vec<_> = usual.flatten().collect();

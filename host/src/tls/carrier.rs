@@ -259,6 +259,7 @@ impl Read for Socket<'_, '_> {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(self.context, &mut space),
             Stream::Unix(stream) => Pin::new(stream).poll_read(self.context, &mut space),
             Stream::Carried(carrier) => carrier.poll_read(self.context, &mut space),
+            Stream::Message(_) => Poll::Ready(Err(io::ErrorKind::InvalidInput.into())),
         };
         Self::pending(read)?;
         Ok(space.filled().len())
@@ -278,6 +279,7 @@ impl Write for Socket<'_, '_> {
                 self.context,
                 bytes.iter().find(|part| !part.is_empty()).map_or(&[], |part| part),
             ),
+            Stream::Message(_) => Poll::Ready(Err(io::ErrorKind::InvalidInput.into())),
         })
     }
 

@@ -532,6 +532,109 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0
 /// GET of `/` from `a`, by static table entries and one literal.
 const GET: &[u8] = b"\x82\x86\x84\x41\x01a";
 
+/// A connection that has begun, with these frames sent on it.
+fn begun(proxy: &Proxy, frames: &[Vec<u8>]) -> TcpStream {
+    let mut socket = TcpStream::connect(proxy.address()).expect("nothing fails here");
+    socket.set_read_timeout(Some(PATIENCE)).expect("nothing fails here");
+    socket.write_all(&[PREFACE, &frames.concat()].concat()).expect("nothing fails here");
+    socket
+}
+
+/// The next frame: its type, flags and stream, and what is in it. `None` at the connection's end.
+fn next_frame(socket: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
+    let mut head = [0; 9];
+    if socket.read(&mut head[..1]).expect("a frame or the end") == 0 {
+        return None;
+    }
+    socket.read_exact(&mut head[1..]).expect("a whole head");
+    let [l0, l1, l2, kind, flags, stream @ ..] = head;
+    let mut payload = vec![0; u32::from_be_bytes([0, l0, l1, l2]) as usize];
+    socket.read_exact(&mut payload).expect("a whole frame");
+    Some((kind, flags, u32::from_be_bytes(stream), payload))
+}
+
+/// The frames of streams up to the one that ends its stream: type, flags, and what is in it.
+fn answer(socket: &mut TcpStream) -> Vec<(u8, u8, Vec<u8>)> {
+    let mut frames = Vec::new();
+    loop {
+        let (kind, flags, stream, payload) = next_frame(socket).expect("an end of the stream");
+        if stream > 0 {
+            frames.push((kind, flags, payload));
+        }
+        if stream > 0 && flags & 1 == 1 {
+            return frames;
+        }
+    }
+}
+
+#[test]
+fn interim_answers_come_before_the_answer_without_what_ends_at_their_hop() {
+    let a = origin("a")
+        .script("/", |request, wire| {
+            wire.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n")?;
+            wire.write("HTTP/1.1 102 Processing\r\n\r\n")?;
+            Answer::new(200, "a").send(request, wire)
+        })
+        .start();
+    let proxy = proxy().server(&a).start();
+    let mut frames = answer(&mut begun(&proxy, &[frame(1, 5, 1, GET)]));
+    let hint = b"\x08\x03103\x0f\x1e\x04</a>";
+    assert_eq!(frames.remove(0), (1, 4, hint.to_vec()));
+    assert_eq!(frames.remove(0), (1, 4, b"\x08\x03102".to_vec()));
+    assert!(frames[0].0 == 1 && frames[0].2.starts_with(b"\x88"), "{frames:?}");
+    assert_eq!(frames.last().expect("a body").2, b"a");
+    assert_eq!(proxy.exchange("http://a/").status, 200);
+}
+
+#[test]
+fn an_answer_goes_out_in_as_few_frames_as_it_takes() {
+    let a = origin("a")
+        .route("/none", Answer::new(204, ""))
+        .script("/chunks", |_, wire| {
+            wire.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n")
+                .map(|()| Next::Close)
+        })
+        .start();
+    let proxy = proxy().server(&a).start();
+    let get = |path: &str| {
+        let path = [&[0x04, path.len() as u8], path.as_bytes()].concat();
+        let get = frame(1, 5, 1, &[&b"\x82\x86\x41\x01a"[..], &path].concat());
+        answer(&mut begun(&proxy, &[get]))
+    };
+    let shapes =
+        |frames: &[(u8, u8, Vec<u8>)]| frames.iter().map(|frame| (frame.0, frame.1)).collect::<Vec<_>>();
+    assert_eq!(shapes(&get("/none")), [(1, 5)]);
+    assert_eq!(shapes(&get("/")), [(1, 4), (0, 1)]);
+    let chunks = get("/chunks");
+    assert_eq!(shapes(&chunks), [(1, 4), (0, 1)]);
+    assert_eq!(chunks[1].2, b"abc");
+}
+
+#[test]
+fn a_client_that_does_not_hear_of_a_drain_is_served_no_new_stream_for_long() {
+    let gate = Gate::default();
+    let a = origin("a").held("/slow", &gate).start();
+    let mut proxy = proxy().server(&a).start();
+    let mut socket = begun(&proxy, &[frame(1, 5, 1, b"\x82\x86\x04\x05/slow\x41\x01a")]);
+    a.wait_for_requests(1);
+    proxy.process.signal(Signal::Terminate);
+    // The first says that the connection ends, the second which streams are looked at yet.
+    let mut last_streams = Vec::new();
+    while last_streams.len() < 2 {
+        let (kind, _, _, payload) = next_frame(&mut socket).expect("the connection goes on");
+        if kind == 7 {
+            last_streams.push(u32::from_be_bytes(payload[..4].try_into().expect("a number")));
+        }
+    }
+    assert_eq!(last_streams, [0x7fff_ffff, 1]);
+    socket.write_all(&frame(1, 5, 3, GET)).expect("nothing fails here");
+    gate.open();
+    let streams: Vec<u32> = std::iter::from_fn(|| next_frame(&mut socket)).map(|frame| frame.2).collect();
+    assert!(streams.contains(&1) && !streams.contains(&3), "{streams:?}");
+    assert_eq!(proxy.process.wait().code(), Some(0));
+    assert_eq!(proxy.exchanges().len(), 1);
+}
+
 /// Sends frames until the proxy ends the connection; panics where it has not after so many rounds.
 fn flood(proxy: &Proxy, rounds: usize, mut frames: impl FnMut(u32) -> Vec<u8>) {
     let mut socket = TcpStream::connect(proxy.address()).expect("nothing fails here");

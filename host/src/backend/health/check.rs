@@ -16,7 +16,8 @@ use crate::config::model::{self, CheckKind, HttpCheck, Protocol, ServerAddress};
 use crate::http::arrival::Arrival;
 use crate::http::body::{Decoder, Piece};
 use crate::http::head::ResponseHead;
-use crate::http::parse::{self, Malformed};
+use crate::http::parse;
+use crate::http::semantics::Malformed;
 use crate::http::trailers::Sender;
 use crate::tls::Connector;
 

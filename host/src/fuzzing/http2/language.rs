@@ -26,7 +26,7 @@
 //! the connection too; before all others go the preface and a frame of SETTINGS.
 
 use super::hpack::{Coding, write_integer, write_string};
-use crate::h2::PREFACE;
+use crate::http2::PREFACE;
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;

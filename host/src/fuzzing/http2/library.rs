@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::hpack::Field;
 use super::reading::Meaning;
 use crate::config::model::Http2;
-use crate::h2::MAX_RESETS;
+use crate::http2::MAX_RESETS;
 
 /// A request that the library takes.
 pub(super) struct Taken {
@@ -40,8 +40,8 @@ pub(super) fn taken<'b>(pieces: impl Iterator<Item = &'b [u8]>, max_header_list:
         .initial_window_size(settings.initial_window_size)
         .initial_connection_window_size(settings.initial_connection_window_size)
         .max_frame_size(settings.max_frame_size)
-        .max_pending_accept_reset_streams(MAX_RESETS)
-        .max_local_error_reset_streams(Some(MAX_RESETS))
+        .max_pending_accept_reset_streams(MAX_RESETS as usize)
+        .max_local_error_reset_streams(Some(MAX_RESETS as usize))
         .max_header_list_size(max_header_list as u32)
         .handshake::<_, Bytes>(feed.clone());
     let mut handshake = pin!(handshake);

@@ -1,6 +1,6 @@
 //! A client's connection of HTTP/2: whatever it sends, what is passed on of it is what it asked for.
 //!
-//! Three read the same bytes. lb, up to the HTTP/1.1 that an exchange gets (`h2/passed_on.rs`); a plain reader of the two
+//! Three read the same bytes. lb, up to the request that an exchange gets (`http2/passed_on.rs`); a plain reader of the two
 //! RFCs ([`reading`]), which shares no code with it; and the `h2` library alone ([`library`]), which keeps the plain
 //! reader honest and says what must not be lost.
 
@@ -11,11 +11,11 @@ mod reading;
 
 use super::Target;
 use super::http::{MOST_LINES, request, shown};
-use crate::h2::{PassedOn, passed_on};
-use crate::http::body::{Decoder, Piece};
-use crate::http::head::{Known, RequestHead};
+use crate::http::body::Decoder;
+use crate::http::head::{Framing, Known, RequestHead};
 use crate::http::trailers::Sender;
 use crate::http::{names, parse, target};
+use crate::http2::{PassedOn, passed_on};
 use hpack::Field;
 use reading::{Meaning, Sent};
 
@@ -292,26 +292,13 @@ fn read(passed: &PassedOn) -> Option<Read> {
 fn body(passed: &PassedOn) -> Option<Body> {
     let mut head = RequestHead::default();
     parse::request(&passed.head, MOST_LINES, &mut head).ok()??;
-    let mut decoder = Decoder::new(head.framing, Sender::Client);
-    let (mut data, mut at) = (Vec::new(), 0);
-    loop {
-        match decoder.next(&passed.body[at..]) {
-            Ok(Piece::Data { range, used }) => {
-                data.extend_from_slice(&passed.body[at..][range]);
-                at += used;
-            }
-            Ok(Piece::End { used }) => {
-                assert_eq!(at + used, passed.body.len(), "something is behind the end");
-                return Some(Body { data, trailers: decoder.trailers().to_vec(), is_whole: true });
-            }
-            Ok(Piece::More) => {
-                assert_eq!(at, passed.body.len(), "what is left is no piece");
-                return Some(Body { data, trailers: Vec::new(), is_whole: false });
-            }
-            // Trailers that may not be.
-            Err(_) => return None,
-        }
+    let mut trailers = Vec::new();
+    if passed.is_whole && head.framing == Framing::Chunked {
+        let mut decoder = Decoder::of_message(Sender::Client);
+        decoder.end_message(&passed.trailers).ok()?;
+        trailers = decoder.trailers();
     }
+    Some(Body { data: passed.body.clone(), trailers, is_whole: passed.is_whole })
 }
 
 /// Whether a head that was passed on is that of a request.

@@ -4,7 +4,7 @@ use super::hpack::{Decoder, Field};
 use super::language::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, PRIORITY, RST_STREAM, SETTINGS,
 };
-use crate::h2::PREFACE;
+use crate::http2::PREFACE;
 
 /// The largest frame that lb takes, with the settings that are the default.
 const MAX_FRAME: usize = 16_384;

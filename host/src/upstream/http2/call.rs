@@ -17,11 +17,10 @@ use hyper::{Request, Response, StatusCode};
 use tokio::io::ReadBuf;
 
 use super::Sessions;
-use super::head::{self, CONTINUE};
+use super::head::{self, CONTINUE, trailer_map};
 use super::outgoing::{Body, Outgoing};
 use super::session::Seat;
-use crate::h2::download::trailer_map;
-use crate::h2::upload::Upload;
+use super::upload::Upload;
 use crate::http::body::{Decoder, Piece};
 use crate::http::head::{Framing, RequestHead};
 use crate::http::parse;

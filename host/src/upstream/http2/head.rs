@@ -4,11 +4,11 @@ use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 use hyper::http::uri::{PathAndQuery, Uri};
-use hyper::{Method, Request, StatusCode, Version};
+use hyper::{HeaderMap, Method, Request, StatusCode, Version};
 
 use crate::http::body::Encoding;
 use crate::http::head::{Field, Known, RequestHead};
-use crate::http::parse::tokens;
+use crate::http::semantics::tokens;
 
 /// A response's head in HTTP/1.1, and how its body follows.
 pub(super) struct Text {
@@ -131,6 +131,20 @@ pub(super) fn refusal(status: StatusCode) -> Vec<u8> {
 
 fn is_grpc(content_type: &HeaderValue) -> bool {
     content_type.as_bytes().starts_with(b"application/grpc")
+}
+
+/// Trailer lines as HTTP/2 sends them; `None` where there are none.
+pub(super) fn trailer_map(lines: &[u8]) -> Option<HeaderMap> {
+    let mut map = HeaderMap::new();
+    for line in lines.split(|b| *b == b'\n') {
+        let colon = memchr::memchr(b':', line).unwrap_or(0);
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line.get(colon + 1..).unwrap_or_default().trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            map.append(name, value);
+        }
+    }
+    (!map.is_empty()).then_some(map)
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod call;
 mod head;
 mod outgoing;
 mod session;
+mod upload;
+mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -16,9 +16,9 @@ use hyper::{Request, Response};
 use tokio::time::Instant;
 
 use super::outgoing::Body;
+use super::upload::Upload;
+use super::wire::{Local, Wire, run};
 use crate::buffer::Buffer;
-use crate::h2::upload::Upload;
-use crate::h2::wire::{Local, Wire, run};
 use crate::stream::Stream;
 use crate::tune::Tune;
 
@@ -90,7 +90,7 @@ impl Session {
     /// When the server does not speak it.
     pub(super) async fn open(stream: Stream, tune: Tune) -> io::Result<Rc<Session>> {
         let life = Rc::new(Life::default());
-        let wire = Wire::new(Rc::new(RefCell::new(stream)), Buffer::none());
+        let wire = Wire::new(stream, Buffer::none());
         let line = Line { wire, life: life.clone() };
         let (sender, connection) =
             builder(tune).handshake(line).await.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;

@@ -1,4 +1,4 @@
-//! The body of a stream as HTTP/1.1 has it: as it is where its length was named, else in chunks, with the trailers.
+//! The body of a response as HTTP/1.1 has it: as it is where its length was named, else in chunks, with the trailers.
 
 use std::io;
 use std::pin::Pin;
@@ -7,52 +7,38 @@ use std::task::{Context, Poll, ready};
 use hyper::HeaderMap;
 use hyper::body::{Body, Incoming};
 
-use super::{request, screen};
 use crate::http::body::{Encoding, write_data, write_end};
 
 /// A body that is being read.
 #[derive(Debug)]
-pub(crate) struct Upload {
+pub(super) struct Upload {
     body: Incoming,
     encoding: Encoding,
     /// What has been made of it and not been read, from here on.
     pending: Vec<u8>,
     read: usize,
     ended: bool,
-    /// Whether trailers are refused that HTTP/2 forbids and hyper lets through.
-    is_strict: bool,
 }
 
 impl Upload {
     /// A body to be read in this encoding.
-    pub(crate) fn new(body: Incoming, encoding: Encoding) -> Upload {
+    pub(super) fn new(body: Incoming, encoding: Encoding) -> Upload {
         let ended = body.is_end_stream() && encoding == Encoding::Plain;
-        Upload { body, encoding, pending: Vec::new(), read: 0, ended, is_strict: false }
-    }
-
-    /// The same of a client, from whom nothing malformed is let in.
-    pub(super) fn of_client(body: Incoming, encoding: Encoding) -> Upload {
-        Upload { is_strict: true, ..Upload::new(body, encoding) }
+        Upload { body, encoding, pending: Vec::new(), read: 0, ended }
     }
 
     /// What there is to be read; nothing at the end.
     ///
     /// # Errors
     /// When the stream broke.
-    pub(crate) fn poll_pending(&mut self, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+    pub(super) fn poll_pending(&mut self, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         while self.read == self.pending.len() && !self.ended {
             self.pending.clear();
             self.read = 0;
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => write_data(self.encoding, &data, &mut self.pending),
-                    Err(frame) => match frame.into_trailers().ok() {
-                        // A request that is malformed at its end (RFC 9113, section 8.1.1) is one that broke off.
-                        Some(trailers) if self.is_strict && request::has_malformed(&trailers) => {
-                            return Poll::Ready(Err(broken()));
-                        }
-                        trailers => self.end(trailers.as_ref()),
-                    },
+                    Err(frame) => self.end(frame.into_trailers().ok().as_ref()),
                 },
                 // hyper takes a stream that is reset with NO_ERROR, by itself or by GOAWAY, for one that has ended. A body
                 // is whole with END_STREAM alone (RFC 9113, section 8.1).
@@ -64,7 +50,7 @@ impl Upload {
     }
 
     /// Notes that so many bytes were read.
-    pub(crate) fn gone(&mut self, count: usize) {
+    pub(super) fn gone(&mut self, count: usize) {
         self.read += count;
         if self.read == self.pending.len() && self.pending.capacity() > 0 {
             (self.pending, self.read) = (Vec::new(), 0);
@@ -72,7 +58,7 @@ impl Upload {
     }
 
     /// Ready once the stream has ended, whole or not. What comes until then is not kept.
-    pub(crate) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             match ready!(self.poll_pending(context)) {
                 Ok(pending) if !pending.is_empty() => {
@@ -87,11 +73,6 @@ impl Upload {
     fn end(&mut self, trailers: Option<&HeaderMap>) {
         let mut lines = Vec::new();
         for (name, value) in trailers.into_iter().flatten() {
-            if screen::is_ours(name) {
-                // A line that is none: who reads the body refuses it.
-                lines = b":\r\n".to_vec();
-                break;
-            }
             lines.extend_from_slice(name.as_str().as_bytes());
             lines.extend_from_slice(b": ");
             lines.extend_from_slice(value.as_bytes());
