@@ -257,7 +257,7 @@ impl SizeLine {
                 (SizePart::Digits | SizePart::Blank, b'\t' | b' ') => SizePart::Blank,
                 (SizePart::Digits | SizePart::Blank, b';') => SizePart::Extension,
                 (SizePart::Extension, b'\t' | b' '..=0x7e | 0x80..) => SizePart::Extension,
-                _ => return Err(Malformed("a chunk size that is none")),
+                _ => return Err(Malformed("an invalid chunk size")),
             };
             self.length += 1;
             if self.length > MAX_SIZE_LINE && self.part != SizePart::End {

@@ -50,9 +50,9 @@ impl<'h> RequestBuilder<'h> {
     /// # Errors
     /// Where its name or its value is none, or there are too many.
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
-        let is_unusual = lower_case_name(name).ok_or(Malformed("a field's name that is none"))?;
+        let is_unusual = lower_case_name(name).ok_or(Malformed("an invalid field name"))?;
         if !is_field_value(value) || is_padded(value) {
-            return Err(Malformed("a field's value that is none"));
+            return Err(Malformed("an invalid field value"));
         }
         self.head.lines.unusual_names |= is_unusual;
         self.line(name, Known::of(name), value)

@@ -96,8 +96,8 @@ fn reason(error: httparse::Error) -> Malformed {
         httparse::Error::HeaderName => "a header name that is not a token",
         httparse::Error::HeaderValue => "a header value with a control character",
         httparse::Error::NewLine => "a line end that is not CRLF",
-        httparse::Error::Status => "a status line that is none",
-        httparse::Error::Token => "a request line that is none",
+        httparse::Error::Status => "an invalid status line",
+        httparse::Error::Token => "an invalid request line",
         httparse::Error::TooManyHeaders => "too many header lines",
         httparse::Error::Version => "a version that is neither HTTP/1.0 nor HTTP/1.1",
     })
@@ -165,7 +165,7 @@ fn reason_phrase(whole: &[u8]) -> Result<Slice, Malformed> {
             let length = memchr::memchr2(b'\r', b'\n', phrase).unwrap_or(phrase.len());
             Ok(Slice::between(start..start + length))
         }
-        _ => Err(Malformed("a status line that is none")),
+        _ => Err(Malformed("an invalid status line")),
     }
 }
 

@@ -95,7 +95,7 @@ impl Trailers {
         let colon = memchr::memchr(b':', line).ok_or(Malformed("a trailer without a colon"))?;
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if self.count > MAX_LINES || !is_token(name) || !is_field_value(&line[colon + 1..]) {
-            return Err(Malformed("a trailer that is none"));
+            return Err(Malformed("an invalid trailer"));
         }
         let name = name.to_ascii_lowercase();
         if !self.stays_behind(&name) {

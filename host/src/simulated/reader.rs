@@ -72,7 +72,7 @@ impl Head {
             (0, 0) => Ok(None),
             (1, 0) => match self.number("content-length") {
                 Some(length) => Ok(Some(Framing::Length(length))),
-                None => Err(Broken::Malformed("a length that is none".into())),
+                None => Err(Broken::Malformed("an invalid length".into())),
             },
             (0, 1) if self.value("transfer-encoding") == Some("chunked") => Ok(Some(Framing::Chunked)),
             _ => Err(Broken::Malformed(format!("a framing of two minds: {:?}", self.lines))),
@@ -206,7 +206,7 @@ fn head(bytes: &[u8]) -> Result<Head, String> {
             let is_token =
                 !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
             if !is_token || value.contains(['\r', '\n', '\0']) {
-                return Err(format!("a line that is none: {line:?}"));
+                return Err(format!("an invalid line: {line:?}"));
             }
             Ok((name.to_ascii_lowercase(), value.trim().to_owned()))
         })

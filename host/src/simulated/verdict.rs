@@ -65,7 +65,7 @@ fn lines(world: &World) -> (BTreeMap<usize, Vec<Line>>, usize) {
         world.ledger.trace(format_args!("logged: {text}"));
         let words: Vec<&str> = text.split(' ').collect();
         let [_method, target, status, bytes, termination, retries, server] = words[..] else {
-            world.ledger.violation(format!("a line that is none: {text}"));
+            world.ledger.violation(format!("an invalid line: {text}"));
             continue;
         };
         let Some((number, _)) = policies::number(target) else {

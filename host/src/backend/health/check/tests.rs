@@ -73,8 +73,8 @@ async fn answers_are_judged_as_haproxy_judges_them() {
             b"HTTP/1.1 200 OK\r\nbad header line\r\n\r\n",
             "Layer7 invalid response, a header name that is not a token",
         ),
-        (b"HTTP/1.1 2000 OK\r\n\r\n", "Layer7 invalid response, a status line that is none"),
-        (b"HTTP/1.1 200\nX: y\r\n\r\n", "Layer7 invalid response, a status line that is none"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "Layer7 invalid response, an invalid status line"),
+        (b"HTTP/1.1 200\nX: y\r\n\r\n", "Layer7 invalid response, an invalid status line"),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "Layer7 invalid response, a Transfer-Encoding other than chunked",
@@ -94,7 +94,7 @@ async fn answers_are_judged_as_haproxy_judges_them() {
         ),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
-            "Layer7 invalid response, a chunk size that is none",
+            "Layer7 invalid response, an invalid chunk size",
         ),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\na: b\n\r\n",
