@@ -1,7 +1,9 @@
 //! A connection to a client or a server, whatever carries it: a socket, a [`Carrier`] that makes a byte stream of something
 //! else, or a [`MessageStream`] of a protocol that frames messages by itself.
 
-use std::fmt::Debug;
+mod carrier;
+mod message;
+
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
@@ -16,85 +18,10 @@ use tokio::io::{AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use crate::buffer::Buffer;
-use crate::http::head::HeadSink;
 use crate::splice::Pipe;
 
-/// A byte stream that is no socket: TLS on one, or a stream of HTTP/2. Both sides are used at once, so that it hides its
-/// state behind `&self`.
-pub(crate) trait Carrier: Debug {
-    /// Ready when there is something to read, or the end, as far as is known; else the task is woken when there is.
-    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()>;
-
-    /// Reads what there is; nothing at the end.
-    fn poll_read(&self, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
-
-    /// Takes as much as goes. What it has taken may wait in it for a [`Carrier::poll_flush`].
-    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
-
-    /// Sends on what it has taken.
-    fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Sends on what it has taken, and says that nothing more will come.
-    fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Ready once the peer has given up what is under way; else the task is woken when it does. A socket cannot say so.
-    fn poll_abandoned(&self, _context: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
-    }
-
-    /// Whether the system says, asked at this moment, that nothing has arrived that has not been read, not even the end.
-    /// Only for what stands on a socket of its own.
-    fn is_quiet(&self) -> bool {
-        false
-    }
-
-    /// Whether the peer is known to send nothing more, behind what may still be to be read.
-    fn is_closed(&self) -> bool {
-        false
-    }
-
-    /// The address on this side, where it has one.
-    fn local(&self) -> Option<SocketAddr>;
-
-    /// Makes dropping it tell the peer that what it got is not whole, or takes that back.
-    fn reset_on_close(&self, resets: bool);
-
-    /// The socket under it, and how it ends; `None` where there is none of its own.
-    fn into_ending(self: Box<Self>) -> Option<Ending> {
-        None
-    }
-}
-
-/// One request of a client, whose head has been read, and the response to it, by a protocol in which a message's end is no
-/// part of its bytes. Both sides are used at once, so that it hides its state behind `&self`. Dropped before its end has been
-/// sent, it tells the client that what it got is not whole.
-pub(crate) trait MessageStream: Debug {
-    /// Ready when there is some of the request's body to be taken, or its end; else the task is woken when there is.
-    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()>;
-
-    /// Takes what has come of the body into a buffer, and says how much that was; nothing at its end. Trailers that are none are
-    /// an error of the kind `InvalidData`.
-    fn poll_take(&self, context: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>>;
-
-    /// Trailers that came with the end, as lines of HTTP/1. Asked for again there are none.
-    fn take_trailers(&self) -> Vec<u8>;
-
-    /// Ready once the client has given the request up; else the task is woken when it does.
-    fn poll_abandoned(&self, context: &mut Context<'_>) -> Poll<()>;
-
-    /// Appends a response's head to `out` as the protocol has it, to be sent by [`MessageStream::send_head`]. `is_tunnel` says
-    /// that bytes of which nothing is known follow it both ways.
-    fn encode_head(&self, is_tunnel: bool, out: &mut Vec<u8>, write: &mut dyn FnMut(&mut dyn HeadSink));
-
-    /// Sends a head: that of the response, or of an interim response before it.
-    fn send_head(&self, encoded: &[u8], is_interim: bool) -> io::Result<()>;
-
-    /// Sends as much of the response's body as goes.
-    fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
-
-    /// Says that the response is whole; with trailers, which are lines of HTTP/1, or none.
-    fn finish(&self, trailers: &[u8]) -> io::Result<()>;
-}
+pub(crate) use carrier::Carrier;
+pub(crate) use message::MessageStream;
 
 /// A connection that is to end on this side: its socket, and what goes out on that before.
 #[derive(Debug)]

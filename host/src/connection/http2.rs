@@ -35,8 +35,6 @@ use stream::ClientStream;
 
 /// How long a client may take to close a connection that it was told is ending, from the last that went out on it.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How much is read at once: a frame of the usual size and its head.
-const READ: usize = 16 * 1024 + 9;
 
 /// A connection, for its streams.
 struct Connection {
@@ -190,7 +188,8 @@ impl Driver {
         while protocol.is_receptive() {
             if self.buffer.is_empty() || self.buffer.data().len() < self.needs {
                 self.buffer.release();
-                match self.stream.split().0.poll_fill(context, &mut self.buffer, READ.max(self.needs)) {
+                let size = self.connection.worker.tune.bufsize.max(self.needs);
+                match self.stream.split().0.poll_fill(context, &mut self.buffer, size) {
                     Poll::Ready(Ok(count)) if count > 0 => {}
                     Poll::Ready(_) => {
                         protocol.hung_up();

@@ -6,15 +6,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::patience::{Cut, Pace, has_ended};
 use super::repeat::Fate;
 use super::transfer::Halt;
-use super::{Exchange, client_ip, response, since_1970_ms};
-use crate::backend::care::sign::Sign;
+use super::{Exchange, client_ip, response};
 use crate::backend::queue::{Binding, Evicted, Place, Slot};
 use crate::buffer::Buffer;
 use crate::config::model::Protocol;
@@ -23,7 +22,6 @@ use crate::failure::{Failure, Fault, Retry};
 use crate::http::arrival::Arrival;
 use crate::http::head::Version;
 use crate::http::parse;
-use crate::policy::{Outcome, Verdict};
 use crate::scratch::Memory;
 use crate::stream::Stream;
 use crate::upstream;
@@ -256,35 +254,6 @@ impl Exchange<'_> {
         self.backend.balancer.borrow_mut().pick(&self.client.scratch.request, client, self.time_ms, failed)
     }
 
-    /// Tells those who want to know how the attempt that began then has ended: by a failure, or well. `status` is that
-    /// of the response's head, 0 where there was none.
-    pub(super) fn observe(&mut self, server: u32, failure: Option<Failure>, status: u16, began: Instant) {
-        if let Some(permit) = self.permit.take() {
-            let turn = permit.settle(Sign::of(failure, status), Instant::now());
-            self.backend.shared.heed_turn(server as usize, turn);
-        }
-        if let Some(passive) = &self.backend.shared.servers[server as usize].passive {
-            let made_one = self.story.connected.is_some() && self.story.connected != self.story.assigned;
-            passive.note(Sign::of(failure, status), made_one);
-        }
-        let mut balancer = self.backend.balancer.borrow_mut();
-        if balancer.wants_feedback() {
-            let now = Instant::now();
-            let us = |then: Instant| then.saturating_duration_since(began).as_micros() as u64;
-            // The time that the client took for its request is not the server's.
-            let client_took = self.pace.client_took(now).as_micros() as u64;
-            balancer.observe(&Outcome {
-                server,
-                verdict: failure.map_or(Verdict::Answered, verdict),
-                status,
-                connect_us: self.story.connected.map_or(0, us),
-                latency_us: us(self.story.responded.unwrap_or(now)).saturating_sub(client_took),
-                bytes: self.story.bytes,
-                time_ms: since_1970_ms(SystemTime::now()),
-            });
-        }
-    }
-
     /// Sends the request on a connection that idles, or on a new one, and waits for the answer's head.
     async fn try_server(&mut self, server: u32, began: Instant) -> Result<Conversation, Failure> {
         let backend = self.backend;
@@ -468,15 +437,23 @@ impl Exchange<'_> {
         let (mut out, response) = (Vec::new(), &scratch.response);
         if let Some(message) = stream.message() {
             message.encode_head(false, &mut out, &mut |sink| response::write_interim(response, sink));
-            message.send_head(&out, true).map_err(|_| Failure::ClientAbortsData)?;
         } else {
             response::write_interim(response, &mut out);
-            timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
-            match timer.limit(stream.write_all(&out)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Failure::ClientAbortsData),
-                Err(_elapsed) => return Err(Failure::ClientTimeoutData),
+        }
+        timer.set(Instant::now(), self.frontend.shared.config.timeout.client);
+        let sent = timer.limit(async {
+            match stream.message() {
+                None => stream.write_all(&out).await,
+                Some(message) => {
+                    poll_fn(|context| message.poll_room(context)).await;
+                    message.send_head(&out, true)
+                }
             }
+        });
+        match sent.await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(Failure::ClientAbortsData),
+            Err(_elapsed) => return Err(Failure::ClientTimeoutData),
         }
         self.story.bytes += out.len() as u64;
         Ok(())
@@ -495,15 +472,4 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
 /// Whether there is no open file left for a socket.
 pub(super) fn are_files_used_up(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
-}
-
-/// What balancers hear of a failure.
-fn verdict(failure: Failure) -> Verdict {
-    match failure.outcome().fault {
-        Fault::Unreachable => Verdict::Unreachable,
-        Fault::Silent => Verdict::TimedOut,
-        Fault::Invalid | Fault::Closed => Verdict::Broken,
-        // What says nothing of the server is told like what its client did.
-        Fault::Client | Fault::Neither => Verdict::Abandoned,
-    }
 }

@@ -17,6 +17,7 @@ mod attempt;
 mod edits;
 mod limits;
 mod multiplexed;
+mod observe;
 #[cfg(any(test, feature = "fuzzing"))]
 mod passed_on;
 mod patience;

@@ -6,6 +6,7 @@
 //! reading no more from a client who takes nothing, streams by number, and those that it takes back by count.
 
 mod control;
+mod data;
 mod heads;
 mod serving;
 #[cfg(test)]
@@ -16,19 +17,15 @@ use std::collections::VecDeque;
 use super::frame::{DEFAULT_WINDOW, FrameHead, HEAD, MIN_MAX_FRAME, PREFACE, Reason, flag, kind, write_u32};
 use super::hpack::Decoder;
 use super::output::{OUTPUT, Output};
-use super::request::{Bounds, Fields};
 use super::streams::{Incoming, Key, Streams};
-use crate::buffer::Buffer;
 use crate::scratch::Scratch;
 
+use data::Data;
 use heads::Block;
 
 /// Streams that a client may reset before they are looked at, and streams that may be reset for its errors, more than it
 /// has others: past these the connection ends (CVE-2023-44487, CVE-2025-8671).
 pub(crate) const MAX_RESETS: u32 = 32;
-/// A body's buffer begins with this size, and grows as far as its window.
-const BODY: usize = 16 * 1024;
-
 /// What a client may ask for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -65,7 +62,6 @@ pub(crate) struct Connection {
     // What comes.
     stage: Stage,
     decoder: Decoder,
-    fields: Fields,
     /// A header block of which more frames are to come.
     block: Option<Block>,
     /// A frame of data of which not all has come.
@@ -115,17 +111,6 @@ enum Stage {
     Frames,
 }
 
-/// A frame of data.
-#[derive(Debug, Clone, Copy)]
-struct Data {
-    /// Whose; `None`: nobody wants it any more.
-    key: Option<Key>,
-    /// So much of it is to come, and so much padding behind it.
-    left: usize,
-    padding: usize,
-    ends: bool,
-}
-
 /// How the connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -148,7 +133,6 @@ impl Connection {
         let mut connection = Connection {
             stage: Stage::Preface(0),
             decoder: Decoder::default(),
-            fields: Fields::new(limits.header_list),
             block: None,
             data: None,
             skipped: 0,
@@ -219,9 +203,6 @@ impl Connection {
     /// Gives back what memory it can while nothing happens.
     pub(crate) fn rest(&mut self) {
         self.output.release();
-        if self.fields.capacity() > 0 {
-            self.fields = Fields::new(self.limits.header_list);
-        }
     }
 
     /// Whether it has ended, or has come to its end with nothing left on it.
@@ -312,106 +293,6 @@ impl Connection {
         }
     }
 
-    /// The head of a frame of data, and the length of its padding.
-    fn begin_data(&mut self, head: FrameHead, payload: &[u8]) -> Fatal<Step> {
-        let (mut used, mut left, mut padding) = (HEAD, head.length, 0);
-        if head.has(flag::PADDED) {
-            if head.length == 0 {
-                return Err(Reason::FrameSize);
-            }
-            let Some(length) = payload.first() else { return Ok(Step::Needs(HEAD + 1)) };
-            padding = usize::from(*length);
-            used += 1;
-            left = (left - 1).checked_sub(padding).ok_or(Reason::Protocol)?;
-        }
-        let size = head.length as i64;
-        if head.stream == 0 || head.stream > self.streams.last() {
-            return Err(Reason::Protocol);
-        }
-        self.window -= size;
-        if self.window < 0 {
-            return Err(Reason::FlowControl);
-        }
-        let key = self.stream_for_data(head, size, left);
-        if key.is_none() {
-            // Nobody takes it.
-            self.give_back(size);
-        } else {
-            // Padding is taken at once.
-            self.note_taken(key, size - left as i64);
-        }
-        let data = Data { key, left, padding, ends: head.has(flag::END_STREAM) };
-        if left + padding == 0 {
-            self.end_data(data);
-        } else {
-            self.data = Some(data);
-        }
-        Ok(Step::Used(used))
-    }
-
-    /// Whose a frame of data is, if it may have it.
-    fn stream_for_data(&mut self, head: FrameHead, size: i64, left: usize) -> Option<Key> {
-        let Some(key) = self.streams.find(head.stream) else {
-            if !self.streams.was_reset(head.stream) && !self.ignores(head.stream) {
-                self.reset_id(head.stream, Reason::StreamClosed);
-                self.note_fault();
-            }
-            return None;
-        };
-        let stream = self.streams.get_mut(key);
-        stream.window -= size;
-        let fault = match stream {
-            // Section 5.1.
-            _ if stream.incoming != Incoming::Open => Some(Reason::StreamClosed),
-            _ if stream.window < 0 => Some(Reason::FlowControl),
-            // Section 8.1.1: more than, or less than, the length that was named.
-            _ => {
-                let rest = stream.left.map(|length| length.checked_sub(left as u64));
-                let ends = head.has(flag::END_STREAM);
-                let is_wrong = matches!(rest, Some(None)) || matches!(rest, Some(Some(1..)) if ends);
-                stream.left = rest.flatten();
-                is_wrong.then_some(Reason::Protocol)
-            }
-        };
-        if let Some(reason) = fault {
-            self.reset(key, reason);
-            self.note_fault();
-            return None;
-        }
-        Some(key)
-    }
-
-    /// More of a frame of data, whose rest is `data`; says how much of the bytes it was.
-    fn take_data(&mut self, mut data: Data, bytes: &[u8]) -> usize {
-        let count = data.left.min(bytes.len());
-        let key = data.key.filter(|key| self.streams.get(*key).incoming == Incoming::Open);
-        match key {
-            Some(key) if count > 0 => {
-                let stream = self.streams.get_mut(key);
-                store(&mut stream.received, &bytes[..count]);
-                stream.wake();
-            }
-            // The stream has been reset while its frame was on its way.
-            None if data.key.is_some() => self.give_back(count as i64),
-            _ => {}
-        }
-        data.left -= count;
-        let padding = data.padding.min(bytes.len() - count);
-        data.padding -= padding;
-        if data.left + data.padding == 0 {
-            self.end_data(data);
-        } else {
-            self.data = Some(data);
-        }
-        count + padding
-    }
-
-    fn end_data(&mut self, data: Data) {
-        if let Some(key) = data.key.filter(|_| data.ends) {
-            self.end_incoming(key);
-        }
-    }
-
     /// A message has come to its end.
     fn end_incoming(&mut self, key: Key) {
         let stream = self.streams.get_mut(key);
@@ -493,16 +374,4 @@ enum Step {
     Used(usize),
     /// So many have to be there.
     Needs(usize),
-}
-
-/// Adds to a body's buffer, which grows with it.
-fn store(buffer: &mut Buffer, bytes: &[u8]) {
-    let length = buffer.data().len() + bytes.len();
-    let mut size = BODY;
-    while size < length {
-        size *= 2;
-    }
-    buffer.ensure(size);
-    buffer.space()[..bytes.len()].copy_from_slice(bytes);
-    buffer.came(bytes.len());
 }

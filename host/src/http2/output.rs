@@ -6,6 +6,9 @@ use super::frame::{FrameHead, HEAD, flag};
 /// So much may wait here before bodies have to wait themselves, in bytes.
 pub(crate) const OUTPUT: usize = 64 * 1024;
 
+/// What a small answer takes, in bytes.
+const SMALL: usize = 1024;
+
 /// Bytes that wait to be sent.
 #[derive(Debug, Default)]
 pub(super) struct Output {
@@ -51,6 +54,9 @@ impl Output {
 
     /// Where frames are written. They are written whole.
     pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(SMALL);
+        }
         &mut self.bytes
     }
 
@@ -119,7 +125,7 @@ mod tests {
         assert!(third > second && output.end_stream(third));
         output.gone(output.data().len());
         output.release();
-        assert_eq!((output.bytes().capacity(), output.position()), (0, third + HEAD as u64 + 1));
+        assert_eq!((output.bytes.capacity(), output.position()), (0, third + HEAD as u64 + 1));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From the fields of a header block to a request's head (RFC 9113, section 8.3).
 
+use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::ops::Range;
@@ -14,6 +15,9 @@ use crate::http::target;
 
 /// What a field takes beside its name and value, in the size of a list (RFC 9113, section 6.5.2).
 const OVERHEAD: usize = 32;
+
+/// Memory for fields that is larger than this, in bytes, was needed for an unusual head and is not kept.
+const KEPT: usize = 4096;
 
 /// The fields of a header block.
 #[derive(Debug, Default)]
@@ -36,17 +40,26 @@ pub(super) struct Bounds {
     pub(super) bytes: usize,
 }
 
+thread_local! {
+    /// Memory for the next block's fields, whoever sends it: a connection that has none under way holds nothing for them.
+    static SPARE: RefCell<Fields> = RefCell::default();
+}
+
 impl Fields {
     /// None yet, of a list that may have this size.
     pub(super) fn new(max_size: usize) -> Fields {
-        Fields { max_size, ..Fields::default() }
+        let spare = SPARE.with_borrow_mut(std::mem::take);
+        Fields { max_size, ..spare }
     }
 
-    /// Forgets all of them.
-    pub(super) fn clear(&mut self) {
-        self.text.clear();
-        self.fields.clear();
-        self.size = 0;
+    /// Gives the memory back to the thread.
+    pub(super) fn release(mut self) {
+        if self.text.capacity() <= KEPT {
+            self.text.clear();
+            self.fields.clear();
+            self.size = 0;
+            SPARE.set(self);
+        }
     }
 
     /// Adds one.
@@ -64,11 +77,6 @@ impl Fields {
 
     pub(super) fn is_too_large(&self) -> bool {
         self.size > self.max_size
-    }
-
-    /// Bytes of memory that they take.
-    pub(super) fn capacity(&self) -> usize {
-        self.text.capacity() + self.fields.capacity() * size_of::<(Range<usize>, Range<usize>)>()
     }
 
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -90,7 +98,7 @@ impl Fields {
                 || is_padded(value)
                 || is_of_connections(name)
             {
-                return Err(Malformed("a trailer that is none"));
+                return Err(Malformed("an invalid trailer"));
             }
             for piece in [name, b": ", value, b"\r\n"] {
                 lines.extend_from_slice(piece);
@@ -118,7 +126,7 @@ impl Fields {
         let method = method.ok_or(Malformed("a request without a method"))?;
         let is_websocket = match protocol {
             Some(b"websocket") if method == b"CONNECT" => true,
-            Some(_) => return Err(Malformed("a protocol that is none to connect by")),
+            Some(_) => return Err(Malformed("an extended CONNECT for an unknown protocol")),
             None => false,
         };
         let is_connect = method == b"CONNECT" && !is_websocket;
@@ -131,11 +139,11 @@ impl Fields {
             authority
         } else {
             if !scheme.is_some_and(target::is_scheme) {
-                return Err(Malformed("a scheme that is none"));
+                return Err(Malformed("an invalid scheme"));
             }
             match path {
                 Some(path) if path.first() == Some(&b'/') || path == b"*" => path,
-                _ => return Err(Malformed("a path that is none")),
+                _ => return Err(Malformed("an invalid path")),
             }
         };
         let own_method = if is_websocket { b"GET" } else { method };
@@ -223,7 +231,7 @@ impl Fields {
                 // A client may send each cookie in a field of its own (section 8.2.3).
                 b"cookie" => {
                     if !is_field_value(value) || is_padded(value) {
-                        return Err(Malformed("a field's value that is none"));
+                        return Err(Malformed("an invalid field value"));
                     }
                     match &mut cookies {
                         None => cookies = Some(value.to_vec()),

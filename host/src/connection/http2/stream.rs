@@ -55,6 +55,10 @@ impl MessageStream for ClientStream {
         write(&mut http2::Block::new(is_tunnel, out));
     }
 
+    fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.connection.protocol.borrow_mut().poll_room(self.key, context)
+    }
+
     fn send_head(&self, encoded: &[u8], is_interim: bool) -> io::Result<()> {
         self.ask(|protocol| protocol.send_head(self.key, encoded, is_interim))
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Bounds, Connection, Fatal, Request};
+use super::{Connection, End, Fatal, Request};
 use crate::http::head::Framing;
 use crate::http2::frame::{FrameHead, HEAD, MIN_MAX_FRAME, Reason, flag, unpadded};
+use crate::http2::request::{Bounds, Fields};
 use crate::http2::streams::{Incoming, Key, Stream};
 use crate::scratch::{Memory, Scratch};
 
@@ -57,38 +58,42 @@ impl Connection {
     }
 
     fn whole_block(&mut self, id: u32, ends: bool, block: &[u8]) -> Fatal<()> {
-        self.fields.clear();
+        let mut fields = Fields::new(self.limits.header_list);
         // Also where nobody wants it: the table goes on.
-        let fields = &mut self.fields;
         self.decoder.read(block, |name, value| fields.push(name, value)).map_err(|_| Reason::Compression)?;
-        if id > self.streams.last() {
-            return self.open(id, ends);
-        }
-        match self.streams.find(id) {
-            Some(key) => self.trailers(key, ends),
-            None if self.streams.was_reset(id) || self.ignores(id) => Ok(()),
+        let done = if id > self.streams.last() {
+            self.open(id, ends, &fields);
+            Ok(())
+        } else if let Some(key) = self.streams.find(id) {
+            self.trailers(key, ends, &fields);
+            Ok(())
+        } else if self.streams.was_reset(id) || self.ignores(id) {
+            Ok(())
+        } else {
             // RFC 9113, section 5.1: its number has been used, or passed over.
-            None => Err(if id.is_multiple_of(2) { Reason::Protocol } else { Reason::StreamClosed }),
-        }
+            Err(Reason::StreamClosed)
+        };
+        fields.release();
+        done
     }
 
     /// The client opens a stream.
-    fn open(&mut self, id: u32, ends: bool) -> Fatal<()> {
+    fn open(&mut self, id: u32, ends: bool, fields: &Fields) {
         self.streams.used(id);
         if self.ignores(id) {
-            return Ok(());
+            return;
         }
         if self.streams.count_open() >= self.limits.streams {
             // It may come again (section 8.7).
             self.reset_id(id, Reason::RefusedStream);
             self.note_fault();
-            return Ok(());
+            return;
         }
         let mut scratch = Scratch::default();
         let Memory { request, down: log, .. } = &mut *scratch;
         let head = Arc::make_mut(request);
         let bounds = Bounds { lines: self.limits.lines, bytes: self.limits.head };
-        let is_sound = self.fields.request(ends, bounds, head, log).is_ok();
+        let is_sound = fields.request(ends, bounds, head, log).is_ok();
         log.clear();
         let mut stream = Stream::new(id, self.stream_window, self.peer.stream_window);
         if is_sound {
@@ -101,6 +106,9 @@ impl Connection {
             };
         } else {
             self.note_fault();
+            if self.end == End::Dead {
+                return;
+            }
         }
         if ends {
             stream.incoming = Incoming::Whole;
@@ -112,15 +120,14 @@ impl Connection {
             self.reset(key, Reason::Protocol);
             self.streams.remove(key);
             self.note_fault();
-            return Ok(());
+            return;
         }
         self.requests.push_back(Request { key, scratch, is_sound });
-        Ok(())
     }
 
     /// A message's last fields.
-    fn trailers(&mut self, key: Key, ends: bool) -> Fatal<()> {
-        let trailers = self.fields.trailers();
+    fn trailers(&mut self, key: Key, ends: bool, fields: &Fields) {
+        let trailers = fields.trailers();
         let stream = self.streams.get_mut(key);
         let fault = match trailers {
             _ if stream.incoming != Incoming::Open => Some(Reason::StreamClosed),
@@ -146,6 +153,5 @@ impl Connection {
                 self.note_fault();
             }
         }
-        Ok(())
     }
 }

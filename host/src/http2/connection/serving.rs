@@ -115,6 +115,24 @@ impl Connection {
         Poll::Pending
     }
 
+    /// Ready when there is room in what goes out, or nobody wants anything any more.
+    pub(crate) fn poll_room(&mut self, key: Key, context: &Context<'_>) -> Poll<()> {
+        let stream = self.streams.get_mut(key);
+        if stream.outgoing == Outgoing::Cut || self.output.room() > 0 {
+            return Poll::Ready(());
+        }
+        self.wait_in_queue(key, context);
+        Poll::Pending
+    }
+
+    fn wait_in_queue(&mut self, key: Key, context: &Context<'_>) {
+        let stream = self.streams.get_mut(key);
+        stream.wait(context);
+        if !std::mem::replace(&mut stream.is_queued, true) {
+            self.queue.push_back(key);
+        }
+    }
+
     /// Sends a response's head, or that of an interim response.
     ///
     /// # Errors
@@ -155,10 +173,7 @@ impl Connection {
         }
         let room = self.output.room();
         if room == 0 || self.send_window <= 0 {
-            stream.wait(context);
-            if !std::mem::replace(&mut stream.is_queued, true) {
-                self.queue.push_back(key);
-            }
+            self.wait_in_queue(key, context);
             return Poll::Pending;
         }
         let window = stream.send_window.min(self.send_window);

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll, Waker};
 
 use super::*;
+use crate::buffer::Buffer;
 use crate::http2::hpack::{Decoder, write_field, write_status};
 
 const LIMITS: Limits = Limits {
@@ -240,6 +241,23 @@ fn a_response_waits_for_windows_and_for_room() {
     assert_eq!(send(&mut connection, keys[1], &body), rest, "the connection's window");
     give(&mut connection, &frame(kind::WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()));
     assert_eq!(send(&mut connection, keys[0], &body), 1);
+}
+
+#[test]
+fn interim_responses_wait_for_room() {
+    let mut connection = connection(LIMITS);
+    give(&mut connection, &frame(HEADERS, WHOLE | END, 1, GET));
+    let key = request(&mut connection);
+    let mut count = 0;
+    while connection.poll_room(key, &context()).is_ready() {
+        connection
+            .send_head(key, &[b"\x08\x03103\0\x01x\x7f\x81\x01", &[b'y'; 256][..]].concat(), true)
+            .unwrap();
+        count += 1;
+        assert!(count < 1_000);
+    }
+    sent(&mut connection);
+    assert!(connection.poll_room(key, &context()).is_ready());
 }
 
 #[test]
