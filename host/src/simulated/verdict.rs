@@ -126,6 +126,8 @@ fn wrongs(world: &World, request: &Request, lines: &[Line], lost: bool) -> Vec<S
     if seen.whole {
         must(seen.bytes == 0 || line.bytes == seen.bytes, "is logged with another number of bytes");
         let expected: &[u8] = match (&answer, seen.status) {
+            // A server that has answered before it had all of the request may stall with the rest of it.
+            (Some(_), _) if request.wholes == 0 => b"-s",
             (Some(_), _) => b"-",
             (None, Some(403 | 429)) => b"P",
             (None, Some(302)) => b"L",
