@@ -160,6 +160,10 @@ impl Exchange<'_> {
                 Poll::Pending => false,
             };
             story.under_way = download.written;
+            // Where messages have ends of their own, a client says so that wants no more; the server may be silent for long.
+            if !down && from_client.is_message() && from_client.is_abandoned(context) {
+                return Poll::Ready(Err(Failure::ClientAbortsData));
+            }
             let up = attempt.broken || upload.is_done() || {
                 match upload.poll(context, &mut from_client, buffer, &mut to_server) {
                     Poll::Ready(Err(Halt::SinkFailed)) => {

@@ -587,6 +587,21 @@ fn interim_answers_come_before_the_answer_without_what_ends_at_their_hop() {
 }
 
 #[test]
+fn an_answer_that_its_client_wants_no_more_of_is_given_up_while_its_server_is_silent() {
+    let a = origin("a")
+        .script("/", |_, wire| {
+            wire.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n")?;
+            wire.read_to_end().map(|_| Next::Close)
+        })
+        .start();
+    let proxy = proxy().server(&a).start();
+    let mut socket = begun(&proxy, &[frame(1, 5, 1, GET)]);
+    while next_frame(&mut socket).expect("an answer").0 != 0 {}
+    socket.write_all(&frame(3, 0, 1, &8_u32.to_be_bytes())).expect("nothing fails here");
+    assert_eq!(proxy.exchange("http://a/").state, "CD--");
+}
+
+#[test]
 fn an_answer_goes_out_in_as_few_frames_as_it_takes() {
     let a = origin("a")
         .route("/none", Answer::new(204, ""))
