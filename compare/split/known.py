@@ -27,5 +27,9 @@ KNOWN = [
     (LINE + rb"Upgrade", "HTTP_UPGRADE None where haproxy has", "no protocol is asked for where Connection does not say so"),
     (LINE + rb"HTTP2-Settings", "HTTP_HTTP2_SETTINGS None where", "no server is asked for HTTP/2 in clear text"),
     (rb":authority.[^\x00]*:(80|443)?\x00", "HTTP_HOST '(.*):(80|443)?' where haproxy has '\\1'", "HAProxy takes a default port away"),
+    (
+        rb":protocol.websocket", "HTTP_SEC_WEBSOCKET_KEY '[A-Za-z0-9+/]{22}==' where haproxy has '[A-Za-z0-9+/]{22}=='",
+        "each makes a key of its own for a WebSocket that comes by HTTP/2",
+    ),
     (rb":scheme.(?!https?\x00)", "/?', '.*'\\) where haproxy has", "HAProxy takes an empty query away where the scheme is another"),
 ]
